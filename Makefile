@@ -1,0 +1,61 @@
+# Everything a developer or an evaluator types. `make` alone prints this help.
+# Each target does all of its own set-up (deploy/bootstrap.sh): packages on Debian when they are missing, then the build.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# An ordinary user's PATH on Debian leaves out nft, tc and nginx; a toolchain just installed is not on any PATH yet.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ANABRANCH := $(TARGET)/release/anabranch
+# `make run CONFIG=file` runs a configuration of your own.
+CONFIG ?=
+# Where `make lab` keeps its results.
+RESULTS ?= docs/results
+
+.PHONY: help run demo test check lab build lint deny docs scripts setup-run setup-lab setup-test
+
+help: ## Print this help
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+run: setup-run build ## Build and start the proxy on its defaults, 127.0.0.1:3128, and say how to try it
+	@deploy/try.sh $(ANABRANCH) $(CONFIG)
+	@exec $(ANABRANCH) run $(if $(CONFIG),--config $(CONFIG))
+
+demo: setup-lab build ## Show two shaped links add up: plain TCP, then anabranch, in private namespaces
+	@exec $(ANABRANCH) demo
+
+test: setup-test ## Everything CI runs: check, all tests, all experiments in their quick form
+	@$(MAKE) check build
+	@tests/run.sh
+
+check: setup-test lint deny docs scripts ## Formatting, lints, licences and sources of dependencies, documentation, scripts
+
+lab: setup-lab build ## Every experiment in full; the results go to docs/results/
+	@tests/experiments.sh $(RESULTS)
+
+build: setup-run ## Build the release binaries
+	@cargo build --release --locked
+
+lint: setup-test ## rustfmt and clippy
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: setup-test ## Licences, bans and sources of every dependency
+	@cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+docs: setup-test ## Build the documentation; a warning is an error
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
+
+scripts: setup-test ## shellcheck over every shell script in the repository
+	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run \) -type f -exec shellcheck {} +
+
+setup-run:
+	@deploy/bootstrap.sh run
+
+setup-lab:
+	@deploy/bootstrap.sh lab
+
+setup-test:
+	@deploy/bootstrap.sh test

@@ -1,0 +1,141 @@
+//! What is printed parses back, and says the truth about the defaults.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::quote;
+use crate::*;
+
+fn reparsed(config: &Config) -> Result<Config, Error> {
+    parse(&config.to_toml(), Path::new("printed.toml"))
+}
+
+#[test]
+fn every_default_in_a_comment_is_the_default() {
+    let printed = Config::default().to_toml();
+    let bare = |text: &str| text.replace(['[', ']', '"'], "").trim().to_owned();
+    let mut seen = 0;
+    for line in printed.lines().filter(|line| !line.starts_with('#')) {
+        let Some((setting, about)) = line.split_once(" # ") else { continue };
+        // "default X" is a value; "default: …" is a sentence about one.
+        let Some((_, default)) = about.split_once("default ") else { continue };
+        let (_, value) = setting.split_once(" = ").unwrap();
+        assert_eq!(bare(value), bare(default.split(':').next().unwrap()), "{line}");
+        seen += 1;
+    }
+    assert!(seen >= 35, "only {seen} defaults are stated:\n{printed}");
+}
+
+#[test]
+fn every_key_has_a_comment() {
+    for line in Config::default().to_toml().lines() {
+        let right = line.is_empty() || line.starts_with(['#', '[']) || line.contains(" # ");
+        assert!(right, "no comment: {line}");
+    }
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[^\\p{C}\\s][^\\p{Cc}]{0,20}[^\\p{C}\\s]".prop_map(|text| text.parse().unwrap())
+}
+
+fn time() -> impl Strategy<Value = Duration> {
+    (1_u64..=7 * 86_400_000).prop_map(Duration::from_millis)
+}
+
+fn rate() -> impl Strategy<Value = BitRate> {
+    (1..=u64::MAX).prop_map(|bits| BitRate::from_bits_per_second(bits).unwrap())
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        prop::option::of(rate()).prop_map(|limit| Action::Overflow { limit }),
+        Just(Action::Backup),
+        Just(Action::Close),
+        (1_u8..=99).prop_map(|percent| Action::Share { percent: percent.try_into().unwrap() }),
+        (rate(), prop::sample::select(Per::ALL)).prop_map(|(rate, per)| Action::Limit { rate, per }),
+    ]
+}
+
+fn file() -> impl Strategy<Value = std::path::PathBuf> {
+    "[a-z\"\\\\ \u{7f}\té/]{1,20}".prop_map(Into::into)
+}
+
+prop_compose! {
+    fn listener()(
+        name in name(),
+        // Documentation addresses never clash with each other's wildcards; the port tells them apart.
+        host in any::<u8>(),
+        port in 1_u16..,
+        backlog in 1_u32..1_000_000,
+        transport in prop::sample::select(Transport::ALL),
+        fast_open in prop::option::of(1_u32..65_536),
+        sources in any::<(Option<std::net::Ipv4Addr>, bool)>(),
+        tls in prop::option::of((file(), file())),
+        credentials in prop::option::of(file()),
+    ) -> Listener {
+        let v4 = sources.0.filter(|v4| !v4.is_unspecified() && !v4.is_multicast());
+        Listener {
+            backlog,
+            transport,
+            fast_open: fast_open.and_then(std::num::NonZeroU32::new),
+            source: Sources { v4, v6: sources.1.then(|| "2001:db8::1".parse().unwrap()) },
+            tls: tls.map(|(certificate, key)| Tls { certificate, key }),
+            credentials,
+            ..Listener::new(name, ([192, 0, 2, host], port).into())
+        }
+    }
+}
+
+prop_compose! {
+    fn config()(
+        listeners in prop::collection::vec(listener(), 1..4),
+        paths in prop::collection::vec((name(), any::<u32>(), prop::option::of(rate())), 1..4),
+        policies in prop::collection::vec((name(), any::<prop::sample::Index>(), action(), prop::sample::select(Enforce::ALL)), 0..4),
+        (idle, lifetime, connect, keep_alive) in (prop::option::of(time()), prop::option::of(time()), time(), prop::option::of(time())),
+        socket in prop::option::of(file()),
+        workers in 0_usize..=1024,
+    ) -> Config {
+        let mut config = Config::default();
+        // Names and addresses are unique in a checked configuration.
+        let unique: HashMap<_, _> = listeners.into_iter().map(|listener| (listener.name.clone(), listener)).collect();
+        let unique: HashMap<_, _> = unique.into_values().map(|listener| (listener.address, listener)).collect();
+        config.listeners = unique.into_values().collect();
+        let unique: HashMap<_, _> = paths.into_iter().map(|(name, cost, capacity)| (name, (cost, capacity))).collect();
+        config.paths = unique.into_iter().enumerate().map(|(index, (name, (cost, capacity)))| crate::Path {
+            name, cost, capacity,
+            client: vec![format!("10.{index}.0.0/16").parse().unwrap()],
+            interface: None,
+        }).collect();
+        let unique: HashMap<_, _> = policies.into_iter().map(|(name, path, action, enforce)| (name, (path, action, enforce))).collect();
+        config.policies = unique.into_iter().map(|(name, (path, action, enforce))| Policy {
+            name, action, enforce,
+            path: path.get(&config.paths).name.clone(),
+        }).collect();
+        config.timeouts = Timeouts { tunnel_idle: idle, tunnel_lifetime: lifetime, connect, ..Timeouts::default() };
+        config.origin.keep_alive = keep_alive;
+        // A socket called "off" would be none.
+        config.control.socket = match socket.filter(|path| path.as_os_str() != "off") {
+            Some(path) => ControlSocket::At(path),
+            None => ControlSocket::Off,
+        };
+        config.process.workers = std::num::NonZeroUsize::new(workers);
+        config
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_printed_parses_back(config in config()) {
+        let again = reparsed(&config);
+        prop_assert_eq!(again.as_ref(), Ok(&config), "{}", config.to_toml());
+    }
+
+    #[test]
+    fn any_text_survives_quoting(text in any::<String>()) {
+        let table: toml::Table = format!("x = {}", quote(&text)).parse().unwrap();
+        prop_assert_eq!(table["x"].as_str(), Some(text.as_str()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Names: what a thing is called in the file, in the log, and in the kernel.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Invalid;
+
+/// Declares a checked string: its doc, its name, its rule (`&str -> Option<what is wrong>`) and what is expected.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $wrong:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                let wrong: fn(&str) -> Option<&'static str> = $wrong;
+                match wrong(text) {
+                    Some(what) => Err(Invalid::new(what, $expected)),
+                    None => Ok(Self(text.into())),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+checked_text!(
+    /// The name of a listener, a path or a policy.
+    ///
+    /// Shape:   1..=64 characters, none of them a control character, no space at either end
+    Name,
+    "a name of 1 to 64 printable characters",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.chars().count() > 64 => Some("too long"),
+        t if t.chars().any(char::is_control) => Some("holds a control character"),
+        t if t.trim() != t => Some("begins or ends with a space"),
+        _ => None,
+    }
+);
+
+checked_text!(
+    /// Whoever pays for a line; also the user name of its credentials.
+    ///
+    /// Shape:   1..=64 characters without space, control character or `:` (RFC 7617 §2 ends a user name there)
+    SubscriberId,
+    "1 to 64 characters without spaces or \":\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.chars().count() > 64 => Some("too long"),
+        t if t.chars().any(|c| c.is_control() || c.is_whitespace()) => Some("holds a space or control character"),
+        t if t.contains(':') => Some("holds a colon"),
+        _ => None,
+    }
+);
+
+checked_text!(
+    /// A congestion control algorithm, as the kernel names it.
+    ///
+    /// Shape:   1..=15 of `a-z 0-9 _ -`
+    /// Kernel:  `TCP_CA_NAME_MAX` is 16 with the closing zero; `sysctl net.ipv4.tcp_available_congestion_control` lists them
+    Congestion,
+    "a congestion control algorithm of the kernel such as \"cubic\" or \"bbr\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.len() > 15 => Some("longer than the kernel's 15 characters"),
+        t if !t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-') =>
+            Some("holds more than lower-case letters, digits, \"_\" and \"-\""),
+        _ => None,
+    }
+);
+
+checked_text!(
+    /// A network interface, as the kernel names it.
+    ///
+    /// Shape:   1..=15 bytes without `/`, `:` and space, not `.` or `..`
+    /// Kernel:  `dev_valid_name()`, `IFNAMSIZ` 16 with the closing zero
+    IfaceName,
+    "an interface name such as \"eth0\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.len() > 15 => Some("longer than the kernel's 15 bytes"),
+        "." | ".." => Some("not an interface"),
+        t if t.chars().any(|c| c == '/' || c == ':' || c.is_whitespace() || c.is_control()) =>
+            Some("holds \"/\", \":\", a space or a control character"),
+        _ => None,
+    }
+);
+
+checked_text!(
+    /// The name the proxy goes by in `Via` and `Proxy-Status`.
+    ///
+    /// Shape:   an RFC 9110 token of 1..=64 characters
+    /// Source:  RFC 9110 §5.6.2, §7.6.3
+    Pseudonym,
+    "a token (letters, digits, \"-\", \".\", \"_\" …) such as \"edge-1\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.len() > 64 => Some("longer than 64 characters"),
+        t if !t.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) =>
+            Some("holds a character that no token may hold"),
+        _ => None,
+    }
+);

@@ -1,0 +1,15 @@
+//! The kernel door: every `unsafe` block and every kernel structure of anabranch.
+//!
+//! Here live thin, typed calls (socket options, network namespaces, packet sockets) whose errors name the call
+//! and its object. Nothing here decides anything: no policy, no retry, no configuration. Every other room that
+//! needs Linux for more than a plain socket comes through here. Invariant: a value returned was written by the
+//! kernel; what the kernel did not write is `None`, never zero.
+
+#![allow(unsafe_code, reason = "the one room that may talk to the kernel by pointer; each block says why it holds")]
+
+pub mod abi;
+pub mod memory;
+pub mod netns;
+pub mod netstat;
+pub mod packet;
+pub mod sockopt;

@@ -1,0 +1,132 @@
+//! Socket options and ioctls on MPTCP and TCP sockets.
+//!
+//! Every call takes a borrowed descriptor, so it can be asked of any socket type. Who calls: the proxy, at accept and
+//! when a session ends. What is not here: options socket2 already carries (congestion control, backlog, TFO).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+use thiserror::Error;
+
+use crate::abi;
+
+/// A socket option or ioctl the kernel refused.
+#[derive(Debug, Error)]
+#[error("socket call {name} was refused")]
+pub struct SockoptError {
+    /// Name of the option or ioctl, as in the kernel's headers.
+    pub name: &'static str,
+    /// What the kernel said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// What `MPTCP_INFO` says of one connection.
+///
+/// Source: `struct mptcp_info`, Linux v6.18 `include/uapi/linux/mptcp.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MptcpInfo {
+    /// The local token (RFC 8684 §3.2): what clients put into their MP_JOIN, what `ss -M` prints.
+    pub token: u32,
+    /// The connection carries on as plain TCP (RFC 8684 §3.7).
+    pub fallback: bool,
+    /// Subflows beside the initial one, those still joining included.
+    pub extra_subflows: u8,
+    /// Subflows alive, the initial one included; `None` before Linux 6.8.
+    pub subflows_total: Option<u8>,
+    /// DSS checksums are in use; `None` before Linux 5.16.
+    pub checksum: Option<bool>,
+    /// Data-level retransmissions; `None` before Linux 6.5.
+    pub retransmits: Option<u32>,
+}
+
+impl MptcpInfo {
+    /// Reads the structure from the bytes the kernel wrote; `None` if even the token is not covered.
+    fn parse(written: &[u8]) -> Option<Self> {
+        let byte = |at: usize| written.get(at).copied();
+        let word = |at: usize| Some(u32::from_ne_bytes(written.get(at..at + 4)?.try_into().ok()?));
+        Some(Self {
+            token: word(abi::mptcp_info::TOKEN)?,
+            fallback: word(abi::mptcp_info::FLAGS)? & abi::MPTCP_INFO_FLAG_FALLBACK != 0,
+            extra_subflows: byte(abi::mptcp_info::SUBFLOWS)?,
+            subflows_total: byte(abi::mptcp_info::SUBFLOWS_TOTAL),
+            checksum: byte(abi::mptcp_info::CSUM_ENABLED).map(|enabled| enabled != 0),
+            retransmits: word(abi::mptcp_info::RETRANSMITS),
+        })
+    }
+
+    /// Subflows the connection has now, the initial one included.
+    ///
+    /// Before Linux 6.8 the kernel counts joins still under way as well.
+    #[must_use]
+    pub fn subflows(&self) -> u8 {
+        self.subflows_total.unwrap_or_else(|| self.extra_subflows.saturating_add(1))
+    }
+}
+
+/// Asks `MPTCP_INFO` of a socket; `None` if the socket is not, or no longer, an MPTCP one.
+///
+/// Errors: [`SockoptError`] for anything but "not an MPTCP socket".
+/// Kernel: v5.16; no capability.
+pub fn mptcp_info(socket: BorrowedFd<'_>) -> Result<Option<MptcpInfo>, SockoptError> {
+    let mut buffer = [0_u8; abi::MPTCP_INFO_SIZE];
+    // The kernel writes min(its size, this length) and says how much it wrote.
+    let mut length: libc::socklen_t = 96;
+    // SAFETY: `buffer` is writable for `length` bytes and outlives the call; the kernel writes no more than `length`.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            abi::SOL_MPTCP,
+            abi::MPTCP_INFO,
+            buffer.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if answer == 0 {
+        let written = usize::try_from(length).unwrap_or(0).min(buffer.len());
+        return Ok(MptcpInfo::parse(&buffer[..written]));
+    }
+    let source = io::Error::last_os_error();
+    match source.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT) => Ok(None),
+        _ => Err(SockoptError { name: "MPTCP_INFO", source }),
+    }
+}
+
+/// Lets a listener take data in the SYN (RFC 7413), with at most `queue` such connections waiting.
+///
+/// Kernel: `TCP_FASTOPEN`, tcp(7); on MPTCP listeners since v6.2; `net.ipv4.tcp_fastopen` must have bit 2.
+pub fn set_fast_open(socket: &impl AsFd, queue: u32) -> Result<(), SockoptError> {
+    let queue = libc::c_int::try_from(queue).unwrap_or(libc::c_int::MAX);
+    // SAFETY: TCP_FASTOPEN reads one int through the pointer, which is valid for the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_FASTOPEN,
+            (&raw const queue).cast(),
+            4,
+        )
+    };
+    if answer < 0 {
+        return Err(SockoptError { name: "TCP_FASTOPEN", source: io::Error::last_os_error() });
+    }
+    Ok(())
+}
+
+/// Bytes written to a socket that its peer has not acknowledged (at data level on an MPTCP socket).
+///
+/// Source: `SIOCOUTQ`, tcp(7); `mptcp_ioctl` in Linux v6.18 `net/mptcp/protocol.c`.
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> Result<u32, SockoptError> {
+    let mut queued: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one int through the pointer, which is valid for the call.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut queued) };
+    if answer < 0 {
+        return Err(SockoptError { name: "SIOCOUTQ", source: io::Error::last_os_error() });
+    }
+    // A negative count (the kernel's answer while a socket is being torn down) means nothing is waiting.
+    Ok(u32::try_from(queued).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::*;
+
+fn pair(client: Protocol) -> (Socket, Socket) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let dialled = Socket::new(Domain::IPV4, Type::STREAM, Some(client)).unwrap();
+    dialled.connect(&listener.local_addr().unwrap()).unwrap();
+    (dialled, listener.accept().unwrap().0)
+}
+
+#[test]
+fn mptcp_info_names_the_token_and_the_subflow_of_a_live_connection() {
+    let (_client, server) = pair(Protocol::MPTCP);
+    let info = mptcp_info(server.as_fd()).unwrap().unwrap();
+    assert_ne!(info.token, 0);
+    assert!(!info.fallback);
+    assert_eq!(info.subflows(), 1);
+}
+
+#[test]
+fn a_plain_client_has_no_mptcp_info() {
+    let (_client, server) = pair(Protocol::TCP);
+    assert_eq!(mptcp_info(server.as_fd()).unwrap(), None);
+}
+
+#[test]
+fn a_short_structure_of_an_old_kernel_leaves_the_newer_fields_unknown() {
+    let mut old = [0_u8; 40];
+    old[abi::mptcp_info::SUBFLOWS] = 2;
+    old[abi::mptcp_info::FLAGS] = 1;
+    old[abi::mptcp_info::TOKEN..abi::mptcp_info::TOKEN + 4].copy_from_slice(&7_u32.to_ne_bytes());
+    let info = MptcpInfo::parse(&old).unwrap();
+    assert_eq!((info.token, info.fallback, info.subflows()), (7, true, 3));
+    assert_eq!((info.subflows_total, info.checksum, info.retransmits), (None, None, None));
+    assert_eq!(MptcpInfo::parse(&old[..15]), None);
+}
+
+#[test]
+fn unacknowledged_counts_what_the_peer_has_not_taken() {
+    let (client, server) = pair(Protocol::MPTCP);
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(unacknowledged(server.as_fd()).unwrap(), 0);
+    // Write until the peer's window and our buffer are full: then something must be waiting.
+    let chunk = [0_u8; 65_536];
+    while server.send(&chunk).is_ok() {}
+    assert!(unacknowledged(server.as_fd()).unwrap() > 0);
+    drop(client);
+}

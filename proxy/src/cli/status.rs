@@ -1,0 +1,37 @@
+//! `anabranch status`
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::ask::{Arguments, ask};
+use super::say;
+
+/// Prints how a running anabranch is.
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    match ask(arguments, "/status") {
+        Ok(status) if arguments.json => say(&format!("{status}\n")),
+        Ok(status) => say(&words(&status)),
+        Err(code) => return code,
+    }
+    0
+}
+
+fn words(status: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let draining = if status["draining"] == Value::Bool(true) { ", draining" } else { "" };
+    let mut out = format!(
+        "anabranch {}, pid {}: {} sessions{draining}\n",
+        text(&status["version"]),
+        status["pid"],
+        status["sessions"]
+    );
+    for listener in status["listeners"].as_array().into_iter().flatten() {
+        let (name, address) = (text(&listener["name"]), text(&listener["address"]));
+        writeln!(out, "  {name}: {address} over {}", text(&listener["transport"])).unwrap_or_default();
+    }
+    for (name, value) in status["counters"].as_object().into_iter().flatten() {
+        writeln!(out, "  {name} {value}").unwrap_or_default();
+    }
+    out
+}

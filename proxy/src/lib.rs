@@ -1,0 +1,25 @@
+//! anabranch: a Transport Converter that carries bytes from Multipath TCP to TCP.
+//!
+//! The life of a connection is [`stack`](self): [`accept`] → [`admit`] → requests ([`http`]) → [`origin`] → [`relay`].
+//! [`app`] puts the process together; [`cli`] is what an operator types.
+
+mod accept;
+pub mod admit;
+pub mod app;
+pub mod arrival;
+pub mod cli;
+pub mod control;
+pub mod door;
+pub mod http;
+pub mod leg;
+pub mod listen;
+pub mod metrics;
+pub mod origin;
+pub mod outcome;
+pub mod record;
+pub mod relay;
+pub mod reload;
+pub mod session;
+mod stack;
+mod watchdog;
+pub mod worker;

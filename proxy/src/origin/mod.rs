@@ -1,0 +1,13 @@
+//! Origins: everything between a request's target and a connected plain-TCP socket.
+//!
+//! Lives here: may this address be dialled ([`guard`]), is it ourselves ([`own`]), which addresses has this name
+//! ([`resolve`]), which of them answers first ([`connect`]), and may a connection be used again ([`pool`]).
+//! Does not live here: reading the target (`http::authority`) and carrying bytes.
+//! Invariant: an address is dialled only after [`guard::Guard::judge`] let exactly this address pass; nothing is
+//! looked up a second time in between.
+
+pub mod connect;
+pub mod guard;
+pub mod own;
+pub mod pool;
+pub mod resolve;

@@ -1,0 +1,302 @@
+//! The access log: one record a request or tunnel, written when it ends, however it ends.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anabranch_config::{Access, LogFormat};
+use http::{HeaderMap, Response};
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing_appender::non_blocking::NonBlocking;
+
+use crate::arrival::Fallback;
+use crate::http::body::ReplyBody;
+use crate::http::refusal::Refusal;
+use crate::metrics::Metrics;
+use crate::outcome::Outcome;
+use crate::session::Session;
+
+/// Where records go: a writer thread behind a bounded queue, so that a stopped reader of our output stops no transfer.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    out: NonBlocking,
+    format: LogFormat,
+}
+
+impl AccessLog {
+    /// A log over a non-blocking writer.
+    #[must_use]
+    pub fn new(out: NonBlocking, format: LogFormat) -> Self {
+        Self { out, format }
+    }
+
+    fn write(&self, line: &Fields<'_>) {
+        let text = match self.format {
+            LogFormat::Json => serde_json::to_string(line).map(|mut text| {
+                text.push('\n');
+                ascii(text)
+            }),
+            LogFormat::Text => Ok(line.text()),
+        };
+        if let Ok(text) = text {
+            // A full queue drops the line; the appender counts it.
+            drop(self.out.clone().write(text.as_bytes()));
+        }
+    }
+}
+
+/// What one request or tunnel did, filled while it runs; its line is written when it is dropped.
+#[derive(Debug)]
+pub struct Record {
+    session: Arc<Session>,
+    metrics: Arc<Metrics>,
+    log: AccessLog,
+    access: Access,
+    started: Instant,
+    wall: SystemTime,
+    method: String,
+    target: String,
+    /// Path and query, told only by `access = "full"`.
+    path: Option<String>,
+    /// The origin's address, once connected.
+    pub origin: Option<SocketAddr>,
+    /// The status answered.
+    pub status: Option<u16>,
+    /// Payload written to the origin.
+    pub to_origin: Arc<AtomicU64>,
+    /// Payload written to the client.
+    pub to_client: u64,
+    /// Time the name took.
+    pub dns: Option<Duration>,
+    /// Time the connection to the origin took.
+    pub connect: Option<Duration>,
+    /// From the request to the origin's response head, or to the tunnel's being open.
+    pub answered: Option<Duration>,
+    /// The session's tunnel counts the bytes.
+    tunnel: bool,
+    /// How it ended; stays `Abandoned` if nobody says.
+    pub outcome: Outcome,
+}
+
+impl Record {
+    /// Starts a record; `target` is what the client asked for, `path` the rest of an absolute-form target.
+    #[must_use]
+    pub fn new(
+        session: &Arc<Session>,
+        metrics: &Arc<Metrics>,
+        log: &AccessLog,
+        access: Access,
+        (method, target, path): (&str, String, Option<String>),
+    ) -> Self {
+        session.requests.fetch_add(1, Ordering::Relaxed);
+        Self {
+            session: session.clone(),
+            metrics: metrics.clone(),
+            log: log.clone(),
+            access,
+            started: Instant::now(),
+            wall: SystemTime::now(),
+            method: bounded(method),
+            target: bounded(&target),
+            path: path.as_deref().map(bounded),
+            origin: None,
+            status: None,
+            to_origin: Arc::default(),
+            to_client: 0,
+            dns: None,
+            connect: None,
+            answered: None,
+            tunnel: false,
+            outcome: Outcome::Abandoned,
+        }
+    }
+
+    /// From here on the bytes are those of the session's tunnel.
+    pub(crate) fn follow_tunnel(&mut self) {
+        self.tunnel = true;
+    }
+
+    /// Notes a refusal and makes its response.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, accept: &HeaderMap, pseudonym: &str) -> Response<ReplyBody> {
+        self.outcome = Outcome::Refused(refusal.error);
+        self.answer(refusal.status.as_u16());
+        refusal.response(accept, pseudonym)
+    }
+
+    /// Notes that the answer (or the open tunnel) is there.
+    pub fn answer(&mut self, status: u16) {
+        self.status = Some(status);
+        self.answered = Some(self.started.elapsed());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.outcome == Outcome::Abandoned && self.session.cut_off.load(Ordering::Relaxed) {
+            self.outcome = Outcome::Drained;
+        }
+        Metrics::count(&self.metrics.outcomes, self.outcome.as_label());
+        let mut to_origin = self.to_origin.load(Ordering::Relaxed);
+        if self.tunnel {
+            let (upload, download) = self.session.carried.read();
+            // An upgraded request had a body of its own before the tunnel.
+            to_origin += upload;
+            self.to_client += download;
+        }
+        self.metrics.bytes_to_origin.inc_by(to_origin);
+        self.metrics.bytes_to_client.inc_by(self.to_client);
+        if self.access == Access::Off {
+            return;
+        }
+        let facts = self.session.facts();
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.log.write(&Fields {
+            time: humantime::format_rfc3339_micros(self.wall).to_string(),
+            session: self.session.id,
+            listener: self.session.listener.as_str(),
+            client: self.session.client,
+            subscriber: self.session.subscriber(),
+            method: &self.method,
+            target: &self.target,
+            path: self.path.as_deref().filter(|_| self.access == Access::Full),
+            origin: self.origin,
+            status: self.status,
+            outcome: self.outcome.as_label(),
+            error: self.outcome.error().map(|kind| kind.to_string()),
+            bytes_to_origin: to_origin,
+            bytes_to_client: self.to_client,
+            dns_us: self.dns.map(micros),
+            connect_us: self.connect.map(micros),
+            answered_us: self.answered.map(micros),
+            total_us: micros(self.started.elapsed()),
+            mptcp: facts.fallback.map_or("yes", Fallback::as_label),
+            subflows: facts.subflows,
+            token: facts.token.map(|token| format!("{token:08x}")),
+        });
+    }
+}
+
+/// One line, in the order it is printed.
+#[derive(Debug, Serialize)]
+struct Fields<'a> {
+    time: String,
+    session: u64,
+    listener: &'a str,
+    client: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriber: Option<Arc<str>>,
+    method: &'a str,
+    target: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    origin: Option<SocketAddr>,
+    status: Option<u16>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    bytes_to_origin: u64,
+    bytes_to_client: u64,
+    dns_us: Option<u64>,
+    connect_us: Option<u64>,
+    answered_us: Option<u64>,
+    total_us: u64,
+    mptcp: &'static str,
+    subflows: u8,
+    token: Option<String>,
+}
+
+impl Fields<'_> {
+    /// `key=value` pairs in one line; everything a client sent is quoted and escaped.
+    fn text(&self) -> String {
+        let mut line = format!(
+            "{} session={} listener={} client={} method={} target={}",
+            self.time,
+            self.session,
+            self.listener,
+            self.client,
+            quoted(self.method),
+            quoted(self.target)
+        );
+        let mut pair = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                write!(line, " {key}={value}").unwrap_or_default();
+            }
+        };
+        pair("path", self.path.map(quoted));
+        pair("subscriber", self.subscriber.as_deref().map(quoted));
+        pair("origin", self.origin.map(|origin| origin.to_string()));
+        pair("status", self.status.map(|status| status.to_string()));
+        pair("outcome", Some(self.outcome.to_owned()));
+        pair("error", self.error.as_deref().map(quoted));
+        pair("to_origin", Some(self.bytes_to_origin.to_string()));
+        pair("to_client", Some(self.bytes_to_client.to_string()));
+        pair("dns_us", self.dns_us.map(|time| time.to_string()));
+        pair("connect_us", self.connect_us.map(|time| time.to_string()));
+        pair("answered_us", self.answered_us.map(|time| time.to_string()));
+        pair("total_us", Some(self.total_us.to_string()));
+        pair("mptcp", Some(self.mptcp.to_owned()));
+        pair("subflows", Some(self.subflows.to_string()));
+        pair("token", self.token.clone());
+        line.push('\n');
+        line
+    }
+}
+
+/// A client's text with every character that could move a cursor or end a line escaped.
+fn quoted(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        return text.to_owned();
+    }
+    format!("\"{}\"", text.escape_default())
+}
+
+/// The same JSON in ASCII: JSON allows the C1 control characters as they are, terminals obey them.
+fn ascii(json: String) -> String {
+    if json.is_ascii() && !json.contains('\x7f') {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if c.is_ascii() && c != '\x7f' {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").unwrap_or_default();
+            }
+        }
+    }
+    escaped
+}
+
+/// Keeps a client's text at a length a log can carry.
+fn bounded(text: &str) -> String {
+    const MOST: usize = 2048;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sent_cannot_forge_a_line_or_move_a_cursor() {
+        assert_eq!(quoted("example.org:443"), "example.org:443");
+        assert_eq!(quoted("a\r\nfake=1\u{1b}[2J"), "\"a\\r\\nfake=1\\u{1b}[2J\"");
+        assert_eq!(quoted("a b"), "\"a b\"");
+        assert_eq!(quoted("\u{202e}"), "\"\\u{202e}\"");
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_say_so() {
+        let cut = bounded(&"é".repeat(5000));
+        assert_eq!(cut.chars().count(), 2049);
+        assert!(cut.ends_with('…'));
+    }
+}

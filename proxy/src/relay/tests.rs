@@ -1,0 +1,242 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::leg::{DELIVER, Leg, LegIo, deliver_then_reset};
+
+/// The two legs of a tunnel.
+struct Legs {
+    leg: Arc<Leg>,
+    io: ClientIo,
+    server: TcpStream,
+}
+
+async fn connect(listener: &TcpListener, protocol: Protocol) -> (TcpStream, TcpStream) {
+    let address = listener.local_addr().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(protocol)).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    (TcpStream::from_std(socket.into()).unwrap(), listener.accept().await.unwrap().0)
+}
+
+fn listener(protocol: Protocol) -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(protocol)).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(8).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    TcpListener::from_std(socket.into()).unwrap()
+}
+
+/// A tunnel on loopback: the client's end, the origin's end, and the legs between them.
+async fn bench() -> (TcpStream, TcpStream, Legs) {
+    let (client, accepted) = connect(&listener(Protocol::MPTCP), Protocol::MPTCP).await;
+    let (server, origin) = connect(&listener(Protocol::TCP), Protocol::TCP).await;
+    let leg = Leg::new(accepted);
+    let io = ClientIo::Plain(LegIo(leg.clone()));
+    (client, origin, Legs { leg, io, server })
+}
+
+fn limits() -> Limits {
+    Limits { idle: Some(Duration::from_secs(20)), half_closed: Duration::from_secs(20), lifetime: None }
+}
+
+/// Runs a tunnel to its end as the stack does; returns the end and both counts.
+async fn run(mut legs: Legs, limits: Limits, abort: CancellationToken) -> (End, (u64, u64)) {
+    let carried = Carried::default();
+    let end = relay(&mut legs.io, &mut legs.server, (Bytes::new(), Bytes::new()), limits, &carried, &abort).await;
+    match &end {
+        End::Failed { side: Side::Server, .. } => legs.leg.deliver_then_reset(DELIVER, &abort).await,
+        End::Failed { side: Side::Client, .. } => deliver_then_reset(&legs.server, DELIVER, &abort).await,
+        _ => {}
+    }
+    (end, carried.read())
+}
+
+/// Bytes that differ at every position of a buffer's length.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| u8::try_from((at / 251 + at) % 256).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn long_transfers_arrive_whole_both_ways_at_once() {
+    let bytes = pattern(24 * 1024 * 1024);
+    let (client, origin, legs) = bench().await;
+    let (mut client_read, mut client_write) = client.into_split();
+    let (mut origin_read, mut origin_write) = origin.into_split();
+    let (up, down) = (bytes.clone(), bytes.clone());
+    let upload = tokio::spawn(async move {
+        client_write.write_all(&up).await.unwrap();
+        client_write.shutdown().await.unwrap();
+    });
+    let download = tokio::spawn(async move {
+        origin_write.write_all(&down).await.unwrap();
+        origin_write.shutdown().await.unwrap();
+    });
+    let at_client = tokio::spawn(async move {
+        let mut got = Vec::new();
+        client_read.read_to_end(&mut got).await.unwrap();
+        got
+    });
+    let at_origin = tokio::spawn(async move {
+        let mut got = Vec::new();
+        origin_read.read_to_end(&mut got).await.unwrap();
+        got
+    });
+    let (end, counts) = run(legs, limits(), CancellationToken::new()).await;
+    assert!(matches!(end, End::Completed), "{end:?}");
+    assert_eq!(counts, (bytes.len() as u64, bytes.len() as u64));
+    upload.await.unwrap();
+    download.await.unwrap();
+    assert!(at_client.await.unwrap() == bytes, "the download differs");
+    assert!(at_origin.await.unwrap() == bytes, "the upload differs");
+}
+
+#[tokio::test]
+async fn a_half_close_passes_through_and_the_other_way_goes_on() {
+    let (mut client, mut origin, legs) = bench().await;
+    let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+    client.write_all(b"question").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut got = Vec::new();
+    origin.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, b"question");
+    origin.write_all(b"answer").await.unwrap();
+    origin.shutdown().await.unwrap();
+    got.clear();
+    client.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, b"answer");
+    let (end, counts) = tunnel.await.unwrap();
+    assert!(matches!(end, End::Completed), "{end:?}");
+    assert_eq!(counts, (8, 6));
+}
+
+#[tokio::test]
+async fn what_an_origin_sent_before_its_reset_still_arrives_and_the_reset_is_seen() {
+    let bytes = pattern(3 * 1024 * 1024);
+    let (mut client, mut origin, legs) = bench().await;
+    let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+    client.write_all(b"go").await.unwrap();
+    origin.write_all(&bytes).await.unwrap();
+    // The reset may only overtake what the origin still held: wait until all of it has left, while the client reads.
+    let (mut got, mut chunk) = (Vec::new(), vec![0; 65_536]);
+    while anabranch_kernel::sockopt::unacknowledged(std::os::fd::AsFd::as_fd(&origin)).unwrap() > 0 {
+        let read = tokio::time::timeout(Duration::from_millis(5), client.read(&mut chunk)).await;
+        got.extend_from_slice(&chunk[..read.unwrap_or(Ok(0)).unwrap()]);
+    }
+    SockRef::from(&origin).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(origin);
+    let error = loop {
+        match client.read(&mut chunk).await {
+            Ok(0) => break None,
+            Ok(read) => got.extend_from_slice(&chunk[..read]),
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    assert_eq!(got.len(), bytes.len());
+    assert!(got == bytes, "the bytes differ");
+    assert_eq!(error, Some(io::ErrorKind::ConnectionReset), "the failure must not look like an end of stream");
+    let (end, _) = tunnel.await.unwrap();
+    assert!(matches!(end, End::Failed { side: Side::Server, .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_client_reset_reaches_the_origin_behind_the_bytes_it_sent() {
+    let (mut client, mut origin, legs) = bench().await;
+    let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+    client.write_all(b"last words").await.unwrap();
+    let mut got = [0; 10];
+    origin.read_exact(&mut got).await.unwrap();
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let error = origin.read(&mut got).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    let (end, counts) = tunnel.await.unwrap();
+    assert!(matches!(end, End::Failed { side: Side::Client, .. }), "{end:?}");
+    assert_eq!(counts, (10, 0));
+}
+
+#[tokio::test]
+async fn silence_ends_a_tunnel_and_so_does_its_lifetime() {
+    let idle = Limits { idle: Some(Duration::from_millis(200)), ..limits() };
+    let (_client, _origin, legs) = bench().await;
+    let (end, _) = run(legs, idle, CancellationToken::new()).await;
+    assert!(matches!(end, End::Idle), "{end:?}");
+    let short = Limits { lifetime: Some(Duration::from_millis(50)), ..limits() };
+    let (_client, _origin, legs) = bench().await;
+    let (end, _) = run(legs, short, CancellationToken::new()).await;
+    assert!(matches!(end, End::Expired), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_abort_ends_a_tunnel_at_once() {
+    let abort = CancellationToken::new();
+    let (_client, _origin, legs) = bench().await;
+    let tunnel = tokio::spawn(run(legs, limits(), abort.clone()));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    abort.cancel();
+    let (end, _) = tunnel.await.unwrap();
+    assert!(matches!(end, End::Aborted), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_holds_no_buffer() {
+    let (mut client, mut origin, mut legs) = bench().await;
+    let carried = Carried::default();
+    let mut tunnel = Tunnel {
+        upload: Pump::new(Side::Client, Bytes::new()),
+        download: Pump::new(Side::Server, Bytes::new()),
+        watchdog: None,
+        lifetime: None,
+        half_closed: Duration::from_secs(1),
+        failure: None,
+    };
+    client.write_all(b"x").await.unwrap();
+    tokio::select! {
+        _ = poll_fn(|cx| tunnel.poll(cx, &mut legs.io, &mut legs.server, &carried)) => panic!("the tunnel ended"),
+        byte = origin.read_u8() => assert_eq!(byte.unwrap(), b'x'),
+    }
+    assert!(tunnel.upload.holds_nothing() && tunnel.download.holds_nothing());
+}
+
+#[tokio::test]
+async fn a_slow_client_gets_all_of_what_an_origin_sent_before_it_ended() {
+    let bytes = pattern(2_500_000);
+    let (mut client, mut origin, legs) = bench().await;
+    let short = Limits { half_closed: Duration::from_millis(300), ..limits() };
+    let tunnel = tokio::spawn(run(legs, short, CancellationToken::new()));
+    let sent = bytes.clone();
+    let origin = tokio::spawn(async move {
+        origin.write_all(&sent).await.unwrap();
+        origin.shutdown().await.unwrap();
+        origin
+    });
+    let (mut got, mut chunk) = (Vec::new(), vec![0; 65_536]);
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        match client.read(&mut chunk).await.unwrap() {
+            0 => break,
+            read => got.extend_from_slice(&chunk[..read]),
+        }
+    }
+    assert!(got == bytes, "{} of {} bytes", got.len(), bytes.len());
+    drop((client, origin.await.unwrap()));
+    drop(tunnel.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_cancelled_still_ends_in_a_reset() {
+    let (mut client, _origin, legs) = bench().await;
+    // More than the client's window takes, so that something stays unacknowledged.
+    while legs.leg.stream().try_write(&[b'x'; 65_536]).is_ok() {}
+    let abort = CancellationToken::new();
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), legs.leg.deliver_then_reset(DELIVER, &abort)).await.is_err()
+    );
+    drop(legs);
+    let mut sink = Vec::new();
+    assert_eq!(client.read_to_end(&mut sink).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}

@@ -1,0 +1,190 @@
+//! One proxied pair of legs, and the table of those that live now.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use anabranch_config::Name;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::net::SocketAddr;
+use tokio::time::Instant;
+
+use crate::arrival::{Arrival, Facts, Fallback, Witness};
+use crate::leg::Leg;
+use crate::relay::Carried;
+
+/// What is known of one accepted connection while it lives.
+#[derive(Debug)]
+pub struct Session {
+    /// Counts up from 1 over the life of the process.
+    pub id: u64,
+    /// The listener that accepted it.
+    pub listener: Name,
+    /// Who connected; IPv4-mapped addresses are written as IPv4.
+    pub client: SocketAddr,
+    /// When it was accepted.
+    pub started: Instant,
+    /// How it arrived.
+    pub arrival: Arrival,
+    /// Bytes of the tunnel it carries, if it carries one.
+    pub carried: Carried,
+    /// Requests begun, tunnels included.
+    pub requests: AtomicU32,
+    /// Set when the process cuts the session off.
+    pub cut_off: AtomicBool,
+    leg: Weak<Leg>,
+    witness: Arc<Witness>,
+    fallen_back: OnceLock<Fallback>,
+    most_subflows: AtomicU8,
+    target: Mutex<Option<Arc<str>>>,
+    subscriber: Mutex<Option<Arc<str>>>,
+}
+
+impl Session {
+    /// Reads the MPTCP facts now; subflow counts are the most ever seen by this session.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        // What has been told once is final; asking again could claim another connection's count.
+        let arrival = self.fallen_back.get().copied().map_or(self.arrival, Arrival::Plain);
+        let mut now = match self.leg.upgrade() {
+            Some(leg) => self.witness.facts(&*leg, arrival),
+            None => Facts { fallback: None, subflows: 1, token: None },
+        };
+        if let Some(fallback) = now.fallback {
+            now.fallback = Some(*self.fallen_back.get_or_init(|| fallback));
+        }
+        if let Arrival::Mptcp { token, .. } = self.arrival {
+            now.token = Some(token);
+        }
+        let before = self.most_subflows.fetch_max(now.subflows, Ordering::Relaxed);
+        now.subflows = now.subflows.max(before);
+        now
+    }
+
+    /// Names the origin the session works for now.
+    pub fn set_target(&self, target: Arc<str>) {
+        *self.target.lock() = Some(target);
+    }
+
+    /// Names the subscriber, once credentials told.
+    pub fn set_subscriber(&self, name: Arc<str>) {
+        *self.subscriber.lock() = Some(name);
+    }
+
+    /// The subscriber, if credentials told.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<Arc<str>> {
+        self.subscriber.lock().clone()
+    }
+
+    fn line(&self) -> Line {
+        let facts = self.facts();
+        let (to_origin, to_client) = self.carried.read();
+        Line {
+            session: self.id,
+            listener: self.listener.to_string(),
+            client: self.client,
+            subscriber: self.subscriber().map(|name| name.to_string()),
+            origin: self.target.lock().as_ref().map(ToString::to_string),
+            age_seconds: self.started.elapsed().as_secs(),
+            requests: self.requests.load(Ordering::Relaxed),
+            mptcp: facts.fallback.is_none(),
+            fallback: facts.fallback.map(Fallback::as_label),
+            subflows: facts.subflows,
+            token: facts.token.map(|token| format!("{token:08x}")),
+            bytes_to_origin: to_origin,
+            bytes_to_client: to_client,
+        }
+    }
+}
+
+/// One living session, as the control socket tells it.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    session: u64,
+    listener: String,
+    client: SocketAddr,
+    subscriber: Option<String>,
+    origin: Option<String>,
+    age_seconds: u64,
+    requests: u32,
+    mptcp: bool,
+    fallback: Option<&'static str>,
+    subflows: u8,
+    token: Option<String>,
+    bytes_to_origin: u64,
+    bytes_to_client: u64,
+}
+
+/// The sessions that live now.
+#[derive(Debug, Default)]
+pub struct Registry {
+    next: AtomicU64,
+    living: Mutex<HashMap<u64, Weak<Session>>>,
+}
+
+impl Registry {
+    /// Enters a session; it leaves when the returned value is dropped.
+    pub fn enter(
+        self: &Arc<Self>,
+        leg: &Arc<Leg>,
+        listener: Name,
+        client: SocketAddr,
+        (arrival, witness): (Arrival, &Arc<Witness>),
+    ) -> Entered {
+        let session = Arc::new(Session {
+            id: self.next.fetch_add(1, Ordering::Relaxed) + 1,
+            listener,
+            client,
+            started: Instant::now(),
+            arrival,
+            witness: witness.clone(),
+            fallen_back: OnceLock::new(),
+            carried: Carried::default(),
+            requests: AtomicU32::new(0),
+            cut_off: AtomicBool::new(false),
+            leg: Arc::downgrade(leg),
+            most_subflows: AtomicU8::new(1),
+            target: Mutex::new(None),
+            subscriber: Mutex::new(None),
+        });
+        self.living.lock().insert(session.id, Arc::downgrade(&session));
+        Entered { session, registry: self.clone() }
+    }
+
+    /// How many live now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.living.lock().len()
+    }
+
+    /// Whether none lives now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The living sessions, oldest first.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        // The lock is not held while the kernel is asked for each session's facts.
+        let mut sessions: Vec<_> = self.living.lock().values().filter_map(Weak::upgrade).collect();
+        sessions.sort_by_key(|session| session.id);
+        sessions.iter().map(|session| session.line()).collect()
+    }
+}
+
+/// A session's place in the table.
+#[derive(Debug)]
+pub struct Entered {
+    /// The session itself.
+    pub session: Arc<Session>,
+    registry: Arc<Registry>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.registry.living.lock().remove(&self.session.id);
+    }
+}

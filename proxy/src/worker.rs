@@ -1,0 +1,193 @@
+//! A worker: one thread, one current-thread runtime, its own listening sockets, its own pool of origin connections.
+//!
+//! `docs/decisions/0001-runtime.md` has the measurement behind this shape. What workers share is in [`Shared`]; what a
+//! reload changes reaches them through each listener's slot. A worker ends when draining begins and its last session
+//! is gone, or when the grace time is over.
+
+use std::net::TcpListener as StdTcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anabranch_config::Name;
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accept;
+use crate::admit::Admission;
+use crate::arrival::Witness;
+use crate::door::Door;
+use crate::http::body::RequestBody;
+use crate::metrics::Metrics;
+use crate::origin::own::Outgoing;
+use crate::origin::pool::{Limits as PoolLimits, Pool};
+use crate::record::AccessLog;
+use crate::session::Registry;
+
+/// How often a worker looks for kept connections that have expired.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// How long sessions that were cut off may take to tell their peers.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Kept origin connections of one worker, over all origins.
+const KEPT: usize = 4096;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who is admitted.
+    pub admission: Arc<Admission>,
+    /// Who lives.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where records go.
+    pub access_log: AccessLog,
+    /// Tells plain clients from stripped ones.
+    pub witness: Arc<Witness>,
+    /// Connections we dialled.
+    pub outgoing: Arc<Outgoing>,
+    /// Cancelled when no new work is taken.
+    pub draining: CancellationToken,
+    /// Cancelled when what still runs is cut off.
+    pub abort: CancellationToken,
+    /// Sessions cut off so far.
+    pub cut_off: AtomicUsize,
+    /// How long sessions may go on once draining has begun, in milliseconds; a reload changes it.
+    pub grace_ms: AtomicU64,
+    /// Tells this process from every other that has the same pseudonym.
+    pub instance: u32,
+}
+
+impl Shared {
+    /// How long sessions may go on once draining has begun.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms.load(Ordering::Relaxed))
+    }
+
+    /// Takes over another grace time.
+    pub fn set_grace(&self, grace: Duration) {
+        self.grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Our name in `Via` and `Proxy-Status`: the configured one, made unique so that a loop is told from a chain.
+    #[must_use]
+    pub fn pseudonym(&self, door: &Door) -> String {
+        format!("{}-{:08x}", door.config.http.pseudonym, self.instance)
+    }
+}
+
+/// One worker's own things.
+#[derive(Debug)]
+pub struct Worker {
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+    pub(crate) pool: Pool<RequestBody>,
+    pub(crate) sessions: TaskTracker,
+    /// Counted by its clones: clients turned away that are still being told.
+    pub(crate) farewells: Arc<()>,
+}
+
+/// A listener as a worker sees it.
+#[derive(Debug)]
+pub struct Assignment {
+    /// The listener.
+    pub name: Name,
+    /// Its rules, exchanged by a reload.
+    pub door: Arc<ArcSwap<Door>>,
+    /// This worker's socket.
+    pub socket: StdTcpListener,
+    /// The socket is an MPTCP one.
+    pub mptcp: bool,
+    /// Cancelled when the listener is removed.
+    pub stop: CancellationToken,
+}
+
+/// A worker that cannot start.
+#[derive(Debug, Error)]
+#[error("worker {index} cannot start")]
+pub struct WorkerError {
+    index: usize,
+    #[source]
+    source: std::io::Error,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Handle {
+    assignments: mpsc::UnboundedSender<Assignment>,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Starts a worker thread with nothing to listen on.
+    ///
+    /// Errors: [`WorkerError`], when the kernel gives no thread or no epoll descriptor.
+    pub fn start(index: usize, shared: Arc<Shared>, pool: PoolLimits) -> Result<Self, WorkerError> {
+        let fail = |source| WorkerError { index, source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
+        let (assignments, inbox) = mpsc::unbounded_channel();
+        let pool = PoolLimits { total: KEPT, ..pool };
+        let worker =
+            Arc::new(Worker { shared, pool: Pool::new(pool), sessions: TaskTracker::new(), farewells: Arc::new(()) });
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || runtime.block_on(live(worker, inbox)))
+            .map_err(fail)?;
+        Ok(Self { assignments, thread })
+    }
+
+    /// Gives the worker a listener; a worker that has ended drops it.
+    pub fn assign(&self, assignment: Assignment) {
+        if self.assignments.send(assignment).is_err() {
+            tracing::warn!("a worker that has ended was given a listener");
+        }
+    }
+
+    /// Waits for the end of the worker.
+    pub fn join(self) {
+        drop(self.assignments);
+        if self.thread.join().is_err() {
+            tracing::error!("a worker panicked");
+        }
+    }
+}
+
+async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment>) {
+    let draining = worker.shared.draining.clone();
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => break,
+            Some(assignment) = inbox.recv() => listen(&worker, assignment),
+            _ = sweep.tick() => worker.pool.sweep(std::time::Instant::now()),
+        }
+    }
+    worker.pool.clear();
+    worker.sessions.close();
+    tokio::select! {
+        () = worker.sessions.wait() => return,
+        () = worker.shared.abort.cancelled() => {}
+        () = tokio::time::sleep(worker.shared.grace()) => worker.shared.abort.cancel(),
+    }
+    // Whoever has not said goodbye by then is dropped with the runtime.
+    drop(tokio::time::timeout(FAREWELL, worker.sessions.wait()).await);
+}
+
+fn listen(worker: &Arc<Worker>, assignment: Assignment) {
+    let Assignment { name, door, socket, mptcp, stop } = assignment;
+    match TcpListener::from_std(socket) {
+        Ok(listener) => {
+            tokio::spawn(accept::run(worker.clone(), listener, door, mptcp, stop));
+        }
+        Err(error) => tracing::error!(listener = %name, %error, "this worker cannot watch its listening socket"),
+    }
+}

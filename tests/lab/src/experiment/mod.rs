@@ -1,0 +1,96 @@
+//! Experiments as values, and what runs them.
+//!
+//! What lives here: the list, the options, and cells: topology × traffic × faults, run side by side in every round.
+//! What does not: what the samples must be (each experiment's own file). Called by the binary and by tests.
+//! Invariant: cells that are compared run in the same round, one after the other, in the same topology when it is equal.
+
+pub mod aggregate;
+pub mod clients;
+pub mod failover;
+pub mod fallback;
+pub mod integrity;
+pub mod latency;
+pub mod tunnels;
+mod world;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::report::Report;
+
+pub use world::{Cell, Fault, Sample, Traffic, Wire, World, run};
+
+/// How to run an experiment.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Small enough that all experiments together take a minute.
+    pub quick: bool,
+    /// Rounds, where the experiment has rounds; its own number by default.
+    pub rounds: Option<usize>,
+    /// What is under test.
+    pub subject: Subject,
+}
+
+/// What is under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+pub enum Subject {
+    /// The proxy's binary.
+    Anabranch,
+    /// The floor relay: to try the lab itself.
+    Floor,
+}
+
+/// An experiment.
+#[derive(Debug, Clone, Copy)]
+pub struct Experiment {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in a line.
+    pub about: &'static str,
+    /// Runs it.
+    pub run: fn(&Options) -> Result<Report>,
+}
+
+/// All experiments, in the order `lab all` runs them.
+pub const ALL: &[Experiment] = &[
+    aggregate::EXPERIMENT,
+    aggregate::STALLS,
+    failover::EXPERIMENT,
+    fallback::EXPERIMENT,
+    clients::EXPERIMENT,
+    integrity::EXPERIMENT,
+    latency::EXPERIMENT,
+    tunnels::EXPERIMENT,
+];
+
+/// No single transfer takes longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Options {
+    /// The value for a full run or for a quick one.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// The rounds asked for, or the experiment's own number.
+    pub fn rounds(&self, full: usize, quick: usize) -> usize {
+        self.rounds.unwrap_or_else(|| self.pick(full, quick)).max(1)
+    }
+}
+
+/// The experiment called `name`.
+pub fn find(name: &str) -> Option<&'static Experiment> {
+    ALL.iter().find(|experiment| experiment.name == name)
+}
+
+/// Tells a person who waits what has just been measured; standard output stays free for the report.
+fn progress(sample: &Sample) {
+    use std::io::Write;
+    let words = match &sample.result {
+        Ok(t) => format!("{:9.1} Mbit/s, longest gap {:4} ms", sample.rate / 1e6, t.longest_gap.as_millis()),
+        Err(error) => error.clone(),
+    };
+    // Nobody may be there to read.
+    drop(writeln!(std::io::stderr(), "  {:>2} {:<40} {words}", sample.round, sample.cell));
+}

@@ -1,0 +1,58 @@
+//! The `lab` binary: runs experiments by name.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anabranch_lab::experiment::{ALL, Subject, find};
+use anabranch_lab::{Experiment, Options, Report, re_enter_if_unprivileged};
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Runs experiments on the proxy in private network namespaces.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version)]
+struct Arguments {
+    /// An experiment's name, `all`, or `list`.
+    experiment: String,
+    /// Print exactly one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Small enough that all experiments together take a minute.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds, where the experiment has rounds.
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// What is under test.
+    #[arg(long, value_enum, default_value = "anabranch")]
+    subject: Subject,
+}
+
+fn main() -> Result<ExitCode> {
+    re_enter_if_unprivileged()?;
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout();
+    if arguments.experiment == "list" {
+        for experiment in ALL {
+            writeln!(out, "{:<12} {}", experiment.name, experiment.about)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Arguments { quick, rounds, subject, .. } = arguments;
+    let options = Options { quick, rounds, subject };
+    let report = if arguments.experiment == "all" {
+        // One that cannot run to its end fails by name; the others still tell what they saw.
+        let run = |e: &Experiment| (e.run)(&options).unwrap_or_else(|error| Report::broken(e.name, &error));
+        Report::all(ALL.iter().map(run).collect())
+    } else {
+        let experiment = find(&arguments.experiment)
+            .with_context(|| format!("no experiment is called {}; see `lab list`", arguments.experiment))?;
+        (experiment.run)(&options)?
+    };
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{}", report.table())?;
+    }
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
