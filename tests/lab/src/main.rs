@@ -39,15 +39,15 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Arguments { quick, rounds, subject, .. } = arguments;
-    let options = Options { quick, rounds, subject };
+    let options = Options { quick, settle: false, rounds, subject };
     let report = if arguments.experiment == "all" {
         // One that cannot run to its end fails by name; the others still tell what they saw.
-        let run = |e: &Experiment| (e.run)(&options).unwrap_or_else(|error| Report::broken(e.name, &error));
+        let run = |e: &Experiment| e.run(&options).unwrap_or_else(|error| Report::broken(e.name, &error));
         Report::all(ALL.iter().map(run).collect())
     } else {
         let experiment = find(&arguments.experiment)
             .with_context(|| format!("no experiment is called {}; see `lab list`", arguments.experiment))?;
-        (experiment.run)(&options)?
+        experiment.run(&options)?
     };
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;

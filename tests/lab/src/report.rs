@@ -25,6 +25,9 @@ pub struct Report {
     pub failures: Vec<String>,
     /// What else a reader should know.
     pub notes: Vec<String>,
+    /// How many of the failures a busy machine can cause.
+    #[serde(skip)]
+    doubts: usize,
 }
 
 /// What a figure must be.
@@ -40,7 +43,15 @@ impl Report {
     /// A report without figures, which passes until something fails.
     pub fn new(experiment: &str, setup: Value) -> Self {
         let figures = BTreeMap::from([("cells".into(), json!({}))]);
-        Self { experiment: experiment.into(), setup, figures, passed: true, failures: Vec::new(), notes: Vec::new() }
+        Self {
+            experiment: experiment.into(),
+            setup,
+            figures,
+            passed: true,
+            failures: Vec::new(),
+            notes: Vec::new(),
+            doubts: 0,
+        }
     }
 
     /// Notes a figure; one without a value (an empty sample) is noted as null.
@@ -84,6 +95,18 @@ impl Report {
             let value = value.map_or_else(|| "missing".to_owned(), |v| v.to_string());
             self.fail(format!("{name} is {value}, must be {words}"));
         }
+    }
+
+    /// Requires it of a figure that a busy machine can spoil: a rate, a time, a ratio of such.
+    pub fn require_of_a_busy_machine(&mut self, name: &str, must: Must) {
+        let before = self.failures.len();
+        self.require(name, must);
+        self.doubts += self.failures.len() - before;
+    }
+
+    /// Whether it failed, and a busy machine can be all there is to it: more rounds will tell.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.passed && self.doubts == self.failures.len()
     }
 
     /// Notes a failure.

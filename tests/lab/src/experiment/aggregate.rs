@@ -144,10 +144,10 @@ fn judge(report: &mut Report, options: &Options, cells: &[Cell], groups: &[Group
     report.figure("ratio_to_best_single", against(false, &single));
     report.figure("ratio_to_best_single_delayed", against(true, &single));
     // A quick run's megabytes include connecting, slow start and the tail.
-    report.require("ratio_to_sum", Must::AtLeast(options.pick(SUM, 0.75)));
-    report.require("ratio_to_sum_delayed", Must::AtLeast(options.pick(SUM_DELAYED, 0.6)));
-    report.require("ratio_to_direct", Must::AtLeast(options.pick(DIRECT, 0.8)));
-    report.require("ratio_to_best_single", Must::AtLeast(options.pick(SINGLE, 1.15)));
+    report.require_of_a_busy_machine("ratio_to_sum", Must::AtLeast(options.pick(SUM, 0.75)));
+    report.require_of_a_busy_machine("ratio_to_sum_delayed", Must::AtLeast(options.pick(SUM_DELAYED, 0.6)));
+    report.require_of_a_busy_machine("ratio_to_direct", Must::AtLeast(options.pick(DIRECT, 0.8)));
+    report.require_of_a_busy_machine("ratio_to_best_single", Must::AtLeast(options.pick(SINGLE, 1.15)));
 }
 
 /// The last part of this experiment alone.

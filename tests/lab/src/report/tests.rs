@@ -17,6 +17,17 @@ fn assertions_hold_fail_and_miss() {
 }
 
 #[test]
+fn only_what_a_busy_machine_can_cause_is_in_doubt() {
+    let mut report = Report::new("x", json!({}));
+    report.figure("ratio", Some(0.5));
+    assert!(!report.is_in_doubt());
+    report.require_of_a_busy_machine("ratio", Must::AtLeast(0.9));
+    assert!(!report.passed && report.is_in_doubt());
+    report.require("ratio", Must::AtLeast(0.9));
+    assert!(!report.is_in_doubt());
+}
+
+#[test]
 fn several_reports_are_one_object_that_fails_with_any() {
     let mut good = Report::new("good", json!({"a": 1}));
     good.cell("c", "s", &[1.0, 2.0]);
