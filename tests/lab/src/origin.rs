@@ -117,7 +117,11 @@ fn serve_http(mut stream: TcpStream) -> io::Result<()> {
                 let answer = serde_json::to_string(&sink(&mut stream, &head.rest, size)?)?;
                 write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())?;
             }
-            _ => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?,
+            // What was asked is told: bytes that change on their way show themselves here.
+            _ => {
+                let asked = head.text.escape_debug();
+                write!(stream, "HTTP/1.1 404 Not Found\r\nX-Asked: {asked}\r\nContent-Length: 0\r\n\r\n")?;
+            }
         }
     }
     stream.shutdown(Shutdown::Write)
