@@ -37,6 +37,9 @@ impl PathManager {
     }
 
     /// Closes a subflow.
+    ///
+    /// Kernel: an announced local address is forgotten with it: [`PathManager::remove`] is refused afterwards, and the address
+    /// may be announced again.
     pub fn subflow_destroy(&mut self, token: u32, subflow: SubflowAddresses) -> Result<(), MptcpPmError> {
         self.command("MPTCP_PM_CMD_SUBFLOW_DESTROY", token, command::subflow_destroy(self.family, token, subflow))
     }
