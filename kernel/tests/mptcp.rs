@@ -281,8 +281,10 @@ fn the_in_kernel_path_manager_refuses_commands_about_one_subflow() {
 
 /// What a captured TCP frame over IPv4 is: port of the server, bytes of payload on the wire, whether it carries MPTCP.
 fn look(captured: &[u8], wire_len: usize) -> Option<(u16, usize, bool)> {
-    let packet = captured.get(12..14).filter(|kind| *kind == [8, 0]).and(captured.get(14..))?;
-    let segment = packet.get(9).filter(|protocol| **protocol == 6).and(packet.get(20..))?;
+    if captured.get(12..14)? != [8, 0] || *captured.get(14 + 9)? != 6 {
+        return None;
+    }
+    let segment = captured.get(14 + 20..)?;
     let length = usize::from(segment.get(12)? >> 4) * 4;
     let ports = [[segment[0], segment[1]], [segment[2], segment[3]]].map(u16::from_be_bytes);
     let mut options = segment.get(20..length)?;

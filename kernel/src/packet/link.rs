@@ -26,9 +26,38 @@ pub fn framing(interface: &str) -> Result<Option<Framing>, PacketError> {
     if done < 0 {
         return Err(socket.error("getsockname", io::Error::last_os_error()));
     }
-    Ok(match name.sll_hatype {
+    Ok(of_kind(name.sll_hatype))
+}
+
+/// What the frames of a kind of link (`ARPHRD_*`) begin with.
+fn of_kind(kind: u16) -> Option<Framing> {
+    match kind {
         libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(Framing::Ethernet),
         libc::ARPHRD_NONE | ARPHRD_RAWIP => Some(Framing::Ip),
         _ => None,
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::namespace;
+
+    #[test]
+    fn the_framing_of_an_interface_is_its_own() {
+        namespace(&["link add tap0 type veth peer name tap1"])
+            .run(|| {
+                assert_eq!(framing("tap0").unwrap(), Some(Framing::Ethernet));
+                assert_eq!(framing("lo").unwrap(), Some(Framing::Ethernet));
+                assert_eq!(framing("tap9").unwrap_err().call, "if_nametoindex");
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn kinds_of_links_without_a_header_of_their_own_begin_with_ip() {
+        // TUN is of the kind "none", mobile links are "raw IP"; PPP and tunnels are neither.
+        assert_eq!((of_kind(0xfffe), of_kind(519)), (Some(Framing::Ip), Some(Framing::Ip)));
+        assert_eq!((of_kind(512), of_kind(768), of_kind(0)), (None, None, None));
+    }
 }

@@ -46,7 +46,7 @@ mod frame {
     const ADDRESS: usize = size_of::<Header>();
     pub(super) const INTERFACE: usize = ADDRESS + offset_of!(Address, sll_ifindex);
     pub(super) const KIND: usize = ADDRESS + offset_of!(Address, sll_pkttype);
-    const _: () = assert!(ADDRESS == 48 && ADDRESS % libc::TPACKET_ALIGNMENT == 0);
+    const _: () = assert!(ADDRESS == 48 && ADDRESS.is_multiple_of(libc::TPACKET_ALIGNMENT));
 }
 
 const _: () = assert!(size_of::<libc::tpacket_block_desc>() == 48 && block::STATUS == 8);

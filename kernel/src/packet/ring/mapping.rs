@@ -53,7 +53,7 @@ impl Mapping {
     }
 
     fn word(&self, offset: usize) -> Option<&AtomicU32> {
-        if offset % 4 != 0 || offset.checked_add(4)? > self.length {
+        if !offset.is_multiple_of(4) || offset.checked_add(4)? > self.length {
             return None;
         }
         // SAFETY: the word is inside the mapping, aligned, and only ever accessed atomically, by us and by the kernel,

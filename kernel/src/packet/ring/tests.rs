@@ -163,17 +163,3 @@ fn a_damaged_block_ends_its_frames() {
     assert_eq!(Frames { bytes: &bytes, left: 2, at: 1 << 20 }.count(), 0);
     assert_eq!(Frames { bytes: &bytes[..60], left: 2, at: 48 }.count(), 0);
 }
-
-#[test]
-fn the_framing_of_an_interface_is_its_own() {
-    use crate::packet::filter::Framing;
-    use crate::packet::framing;
-    with_pair(|| {
-        assert_eq!(framing("tap0").unwrap(), Some(Framing::Ethernet));
-        assert_eq!(framing("lo").unwrap(), Some(Framing::Ethernet));
-        assert_eq!(framing("tap9").unwrap_err().call, "if_nametoindex");
-        let tun = std::process::Command::new("ip").args(["tuntap", "add", "tun7", "mode", "tun"]).status();
-        assert!(tun.unwrap().success());
-        assert_eq!(framing("tun7").unwrap(), Some(Framing::Ip));
-    });
-}
