@@ -148,6 +148,13 @@ proptest! {
     ) {
         let request = parts.iter().fold(Request::new(28, 0), |r, (kind, payload)| r.attribute(*kind, payload));
         let bytes = request.finish(0).unwrap().split_off(16);
-        let _ = Event::parse(event, Attributes::new(&bytes[..cut.min(bytes.len())]));
+        let attributes = Attributes::new(&bytes[..cut.min(bytes.len())]);
+        match Event::parse(event, attributes) {
+            Ok(event) => prop_assert_eq!(event.token().is_some(), !matches!(
+                event,
+                Event::ListenerCreated(_) | Event::ListenerClosed(_) | Event::Unknown(_)
+            )),
+            Err(error) => prop_assert_eq!(error.event, event),
+        }
     }
 }

@@ -101,7 +101,7 @@ fn ipv4(options: usize, fragment: u16, protocol: u8, payload: &[u8]) -> Vec<u8> 
 }
 
 fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
-    let mut header = vec![0; 40];
+    let mut header = [0; 40];
     header[0] = 0x60;
     header[6] = next;
     [&header[..], payload].concat()
@@ -197,7 +197,7 @@ fn only_first_fragments_pass() {
     assert!(!passes(&ethernet(&[], &ipv4(0, 0x2001, 6, &bytes))));
     assert!(!passes(&ethernet(&[], &ipv4(0, 0x0100, 6, &bytes))));
     let fragment = |next, offset: u16, payload: &[u8]| {
-        let mut header = vec![next, 0, 0, 0, 0, 0, 0, 9];
+        let mut header = [next, 0, 0, 0, 0, 0, 0, 9];
         header[2..4].copy_from_slice(&offset.to_be_bytes());
         ethernet(&[], &ipv6(44, &[&header[..], payload].concat()))
     };
