@@ -297,20 +297,33 @@ fn look(captured: &[u8], wire_len: usize) -> Option<(u16, usize, bool)> {
     Some((*ports.iter().min()?, wire_len - 14 - 20 - length, carries))
 }
 
-/// Every TCP frame waiting in the ring.
+/// Every TCP frame in the ring of an interface that is down: nothing more comes.
 fn drain(ring: &mut PacketRing) -> Vec<(u16, usize, bool)> {
     let mut seen = Vec::new();
-    let mut end = Instant::now() + Duration::from_millis(200);
-    while Instant::now() < end {
-        wait_readable(&[&*ring], Duration::from_millis(50)).unwrap();
+    let packets = ring.take_statistics().unwrap();
+    assert_eq!(packets.drops, 0);
+    let mut taken = 0;
+    wait_for("last block", || {
         while let Some(block) = ring.next_block() {
+            taken += u32::try_from(block.frames().count()).unwrap();
             seen.extend(block.frames().filter_map(|frame| look(frame.captured, frame.wire_len)));
-            end = Instant::now() + Duration::from_millis(200);
         }
-    }
-    let statistics = ring.take_statistics().unwrap();
-    assert_eq!(statistics.drops, 0);
+        (taken == packets.packets).then_some(())
+    });
     seen
+}
+
+/// Waits until every TCP connection in the namespace is over, late segments aside.
+fn wait_for_the_end(ns: &NetNs) {
+    use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynReceived, SynSent};
+    let open = [CloseWait, Closing, FinWait1, FinWait2, LastAck, SynReceived, SynSent];
+    let states = open.into_iter().fold(States::of(Established), States::and);
+    let mut diag = ns.run(SockDiag::open).unwrap().unwrap();
+    wait_for("end of all connections", || {
+        let mut count = 0;
+        diag.tcp(Query { family: AddressFamily::V4, states, local_port: None }, |_| count += 1).unwrap();
+        (count == 0).then_some(())
+    });
 }
 
 #[test]
@@ -328,6 +341,9 @@ fn all_of_mptcp_and_no_plain_data_reaches_a_filtered_ring() {
         exchange(&mut client, &mut server, 400_000);
         exchange(&mut server, &mut client, 400_000);
     }
+    wait_for_the_end(&pair.client);
+    wait_for_the_end(&pair.server);
+    ip(&pair.server, "link set s1 down");
     let (all, filtered) = (drain(&mut all), drain(&mut filtered));
     let of = |frames: &[(u16, usize, bool)], port, data: bool| {
         frames.iter().filter(|frame| frame.0 == port && (frame.1 > 0) == data).count()

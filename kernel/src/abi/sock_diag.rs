@@ -125,6 +125,12 @@ pub(crate) mod tcp_info {
 
     use std::mem::offset_of;
     const _: () = {
+        assert!(offset_of!(libc::tcp_info, tcpi_state) == STATE);
+        assert!(offset_of!(libc::tcp_info, tcpi_ca_state) == CA_STATE);
+        assert!(offset_of!(libc::tcp_info, tcpi_retransmits) == RETRANSMITS);
+        assert!(offset_of!(libc::tcp_info, tcpi_retrans) == RETRANS);
+        assert!(offset_of!(libc::tcp_info, tcpi_last_data_recv) == LAST_DATA_RECV);
+        assert!(offset_of!(libc::tcp_info, tcpi_snd_ssthresh) == SND_SSTHRESH);
         assert!(offset_of!(libc::tcp_info, tcpi_rto) == RTO);
         assert!(offset_of!(libc::tcp_info, tcpi_snd_mss) == SND_MSS);
         assert!(offset_of!(libc::tcp_info, tcpi_unacked) == UNACKED);
@@ -136,5 +142,23 @@ pub(crate) mod tcp_info {
         assert!(offset_of!(libc::tcp_info, tcpi_rttvar) == RTTVAR);
         assert!(offset_of!(libc::tcp_info, tcpi_snd_cwnd) == SND_CWND);
         assert!(offset_of!(libc::tcp_info, tcpi_total_retrans) == TOTAL_RETRANS);
+    };
+    // Other C libraries end before these.
+    #[cfg(target_env = "gnu")]
+    const _: () = {
+        assert!(offset_of!(libc::tcp_info, tcpi_pacing_rate) == PACING_RATE);
+        assert!(offset_of!(libc::tcp_info, tcpi_bytes_acked) == BYTES_ACKED);
+        assert!(offset_of!(libc::tcp_info, tcpi_bytes_received) == BYTES_RECEIVED);
+        assert!(offset_of!(libc::tcp_info, tcpi_segs_out) == SEGS_OUT);
+        assert!(offset_of!(libc::tcp_info, tcpi_segs_in) == SEGS_IN);
+        assert!(offset_of!(libc::tcp_info, tcpi_notsent_bytes) == NOTSENT_BYTES);
+        assert!(offset_of!(libc::tcp_info, tcpi_min_rtt) == MIN_RTT);
+        assert!(offset_of!(libc::tcp_info, tcpi_delivery_rate) == DELIVERY_RATE);
+        assert!(offset_of!(libc::tcp_info, tcpi_busy_time) == BUSY_TIME);
+        assert!(offset_of!(libc::tcp_info, tcpi_rwnd_limited) == RWND_LIMITED);
+        assert!(offset_of!(libc::tcp_info, tcpi_sndbuf_limited) == SNDBUF_LIMITED);
+        assert!(offset_of!(libc::tcp_info, tcpi_bytes_sent) == BYTES_SENT);
+        assert!(offset_of!(libc::tcp_info, tcpi_bytes_retrans) == BYTES_RETRANS);
+        assert!(offset_of!(libc::tcp_info, tcpi_snd_wnd) == SND_WND);
     };
 }

@@ -55,7 +55,7 @@ impl Endpoint {
             address,
             port: said.find(addr_attr::PORT).and_then(|a| a.u16()).filter(|&port| port != 0),
             flags: EndpointFlags(said.find(addr_attr::FLAGS).and_then(|a| a.u32()).unwrap_or_default()),
-            interface: said.find(addr_attr::IF_IDX).and_then(|a| a.u32()).filter(|&index| index != 0),
+            interface: said.find(addr_attr::IF_IDX).and_then(|a| a.u32()),
         })
     }
 }

@@ -10,8 +10,6 @@ use crate::testing::namespace;
 
 fn listen_at(address: SocketAddr) -> Socket {
     let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::MPTCP)).unwrap();
-    // The kernel lets go of a closed listener's port a little later.
-    listener.set_reuse_address(true).unwrap();
     listener.bind(&address.into()).unwrap();
     listener.listen(1).unwrap();
     listener
@@ -52,7 +50,8 @@ fn events_that_came_too_fast_are_told_as_lost() {
             let mut events = Events::open().unwrap();
             events.set_receive_buffer(4096).unwrap();
             for _ in 0..50 {
-                drop(listen_at("127.0.0.1:7001".parse().unwrap()));
+                // Each on a port of its own: the kernel lets go of a closed listener's a little later.
+                drop(listen_at("127.0.0.1:0".parse().unwrap()));
             }
             let address = "127.0.0.1:7002".parse().unwrap();
             let (mut seen, mut lost) = (0, 0);

@@ -56,7 +56,6 @@ pub enum Dump<'a> {
 ///
 /// Shape: one for questions, another for notices; after an error of a dump, what is left of it blocks the next one, so
 /// open another socket then. Waiting is the caller's: the descriptor becomes readable.
-#[derive(Debug)]
 pub struct NetlinkSocket {
     socket: Socket,
     sequence: u32,
@@ -250,6 +249,14 @@ impl NetlinkSocket {
         // SAFETY: the pointer and the length describe `value`, which outlives the call.
         let done = unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, option, (&raw const value).cast(), 4) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for NetlinkSocket {
+    // Without the buffer's 64 KiB.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { socket, sequence, .. } = self;
+        f.debug_struct("NetlinkSocket").field("socket", socket).field("sequence", sequence).finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,7 @@ fn an_acknowledgement_is_the_end() {
 #[test]
 fn an_error_is_told_with_the_kernels_words() {
     let number = (-libc::EINVAL).to_ne_bytes();
-    let original = Request::new(30, 0).u32(4, 1).finish(9).unwrap();
+    let original = Request::new(30, 0).fixed(&[0xff; 8]).finish(9).unwrap();
     let capped = [&number[..], &original[..16], &words()].concat();
     let flags = abi::NLM_F_CAPPED | abi::NLM_F_ACK_TLVS;
     assert_eq!(says(&message(2, flags, &capped)), Says::Failed(libc::EINVAL, Some("missing required attribute")));
