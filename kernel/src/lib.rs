@@ -1,6 +1,6 @@
 //! The kernel door: every `unsafe` block and every kernel structure of anabranch.
 //!
-//! Here live thin, typed calls (socket options, network namespaces, packet sockets) whose errors name the call
+//! Here live thin, typed calls (socket options, netlink, network namespaces, packet sockets) whose errors name the call
 //! and its object. Nothing here decides anything: no policy, no retry, no configuration. Every other room that
 //! needs Linux for more than a plain socket comes through here. Invariant: a value returned was written by the
 //! kernel; what the kernel did not write is `None`, never zero.
@@ -8,8 +8,16 @@
 #![allow(unsafe_code, reason = "the one room that may talk to the kernel by pointer; each block says why it holds")]
 
 pub mod abi;
+mod fields;
 pub mod memory;
+mod mptcp_info;
+pub mod mptcp_pm;
+pub mod netlink;
 pub mod netns;
 pub mod netstat;
 pub mod packet;
+pub mod sock_diag;
 pub mod sockopt;
+pub mod tcp_info;
+#[cfg(test)]
+mod testing;

@@ -1,10 +1,15 @@
 //! AF_PACKET sockets: whole frames of one interface, in and out, with the kernel's timestamps.
 //!
-//! What lives here: a safe wrapper over one packet socket bound to one interface, and waiting on several.
-//! What does not: rings, decoding. Called by the lab's emulator and taps.
+//! What lives here: a safe wrapper over one packet socket bound to one interface, waiting on several, a ring shared with
+//! the kernel, and the filter that leaves in it what tells of MPTCP. What does not: decoding.
+//! Called by the lab's emulator and taps, and by whoever watches a wire.
 //! Invariant: a socket never delivers a frame of another interface (it is bound before its protocol is switched on).
 //! Source: packet(7).
 #![allow(unsafe_code, reason = "sockaddr_ll, PACKET_* options and control messages have no safe wrapper")]
+
+pub mod filter;
+mod link;
+pub mod ring;
 
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
@@ -13,6 +18,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Socket, Type};
+
+pub use link::framing;
 
 /// Why a packet socket failed: the call, the interface, the kernel's word.
 #[derive(Debug, thiserror::Error)]
@@ -68,22 +75,31 @@ impl PacketSocket {
     /// Errors: [`PacketError`] — the interface is missing, or CAP_NET_RAW is.
     /// Kernel: CAP_NET_RAW.
     pub fn open(interface: &str) -> Result<Self, PacketError> {
+        let (this, ifindex) = Self::unbound(interface)?;
+        this.bind(ifindex, c(libc::ETH_P_ALL))?;
+        Ok(this)
+    }
+
+    /// A socket that receives nothing yet, and the number of the interface.
+    fn unbound(interface: &str) -> Result<(Self, u32), PacketError> {
         let fail = |call, source| PacketError { call, interface: interface.to_owned(), source };
-        // Protocol 0 receives nothing: frames start with the bind below.
+        // Protocol 0 receives nothing: frames start with the bind.
         let socket = Socket::new(Domain::PACKET, Type::RAW, None).map_err(|e| fail("socket", e))?;
         let ifindex = nix::net::if_::if_nametoindex(interface).map_err(|e| fail("if_nametoindex", e.into()))?;
+        socket.set_nonblocking(true).map_err(|e| fail("O_NONBLOCK", e))?;
+        Ok((Self { socket, interface: interface.to_owned() }, ifindex))
+    }
+
+    /// Starts the frames of interface `ifindex` that carry `protocol`.
+    fn bind(&self, ifindex: u32, protocol: u16) -> Result<(), PacketError> {
         // SAFETY: sockaddr_ll is plain data, for which all zeroes is a value.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = c(libc::AF_PACKET);
-        address.sll_protocol = c::<_, u16>(libc::ETH_P_ALL).to_be();
+        address.sll_protocol = protocol.to_be();
         address.sll_ifindex = c(ifindex);
         // SAFETY: the pointer and the length describe `address`, which outlives the call.
-        let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len_of(&address)) };
-        if bound < 0 {
-            return Err(fail("bind", io::Error::last_os_error()));
-        }
-        socket.set_nonblocking(true).map_err(|e| fail("O_NONBLOCK", e))?;
-        Ok(Self { socket, interface: interface.to_owned() })
+        let bound = unsafe { libc::bind(self.socket.as_raw_fd(), (&raw const address).cast(), len_of(&address)) };
+        if bound < 0 { Err(self.error("bind", io::Error::last_os_error())) } else { Ok(()) }
     }
 
     /// Whether frames that this machine sends are left out (they are seen by default).
@@ -211,8 +227,8 @@ impl AsFd for PacketSocket {
 ///
 /// Shape: returns early without a frame when a signal arrives.
 /// Errors: the poll's own, which are programming errors.
-pub fn wait_readable(sockets: &[&PacketSocket], timeout: Duration) -> io::Result<()> {
-    let mut polled: Vec<_> = sockets.iter().map(|s| PollFd::new(*s, PollFlags::IN)).collect();
+pub fn wait_readable(sockets: &[impl AsFd], timeout: Duration) -> io::Result<()> {
+    let mut polled: Vec<_> = sockets.iter().map(|s| PollFd::new(s, PollFlags::IN)).collect();
     let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
     match poll(&mut polled, Some(&timeout)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

@@ -8,7 +8,12 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use thiserror::Error;
 
+mod subflows;
+
 use crate::abi;
+
+pub use crate::mptcp_info::MptcpInfo;
+pub use subflows::{FullInfo, SubflowInfo, mptcp_full_info, subflow_addresses, subflow_tcp_infos};
 
 /// A socket option or ioctl the kernel refused.
 #[derive(Debug, Error)]
@@ -19,49 +24,6 @@ pub struct SockoptError {
     /// What the kernel said.
     #[source]
     pub source: io::Error,
-}
-
-/// What `MPTCP_INFO` says of one connection.
-///
-/// Source: `struct mptcp_info`, Linux v6.18 `include/uapi/linux/mptcp.h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MptcpInfo {
-    /// The local token (RFC 8684 §3.2): what clients put into their MP_JOIN, what `ss -M` prints.
-    pub token: u32,
-    /// The connection carries on as plain TCP (RFC 8684 §3.7).
-    pub fallback: bool,
-    /// Subflows beside the initial one, those still joining included.
-    pub extra_subflows: u8,
-    /// Subflows alive, the initial one included; `None` before Linux 6.8.
-    pub subflows_total: Option<u8>,
-    /// DSS checksums are in use; `None` before Linux 5.16.
-    pub checksum: Option<bool>,
-    /// Data-level retransmissions; `None` before Linux 6.5.
-    pub retransmits: Option<u32>,
-}
-
-impl MptcpInfo {
-    /// Reads the structure from the bytes the kernel wrote; `None` if even the token is not covered.
-    fn parse(written: &[u8]) -> Option<Self> {
-        let byte = |at: usize| written.get(at).copied();
-        let word = |at: usize| Some(u32::from_ne_bytes(written.get(at..at + 4)?.try_into().ok()?));
-        Some(Self {
-            token: word(abi::mptcp_info::TOKEN)?,
-            fallback: word(abi::mptcp_info::FLAGS)? & abi::MPTCP_INFO_FLAG_FALLBACK != 0,
-            extra_subflows: byte(abi::mptcp_info::SUBFLOWS)?,
-            subflows_total: byte(abi::mptcp_info::SUBFLOWS_TOTAL),
-            checksum: byte(abi::mptcp_info::CSUM_ENABLED).map(|enabled| enabled != 0),
-            retransmits: word(abi::mptcp_info::RETRANSMITS),
-        })
-    }
-
-    /// Subflows the connection has now, the initial one included.
-    ///
-    /// Before Linux 6.8 the kernel counts joins still under way as well.
-    #[must_use]
-    pub fn subflows(&self) -> u8 {
-        self.subflows_total.unwrap_or_else(|| self.extra_subflows.saturating_add(1))
-    }
 }
 
 /// Asks `MPTCP_INFO` of a socket; `None` if the socket is not, or no longer, an MPTCP one.

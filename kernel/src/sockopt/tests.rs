@@ -52,3 +52,51 @@ fn unacknowledged_counts_what_the_peer_has_not_taken() {
     assert!(unacknowledged(server.as_fd()).unwrap() > 0);
     drop(client);
 }
+
+/// What the connection's two ends say of themselves after some bytes.
+fn exchanged() -> (Socket, Socket) {
+    use std::io::{Read as _, Write as _};
+    let (mut client, mut server) = pair(Protocol::MPTCP);
+    client.write_all(&[7; 1000]).unwrap();
+    server.read_exact(&mut [0; 1000]).unwrap();
+    server.write_all(&[7; 10]).unwrap();
+    client.read_exact(&mut [0; 10]).unwrap();
+    (client, server)
+}
+
+#[test]
+fn full_info_names_the_connection_and_its_subflow() {
+    let (client, server) = exchanged();
+    let info = mptcp_full_info(server.as_fd()).unwrap().unwrap();
+    assert_eq!(info.connection.token, mptcp_info(server.as_fd()).unwrap().unwrap().token);
+    assert_eq!((info.connection.bytes_received, info.connection.bytes_sent), (Some(1000), Some(10)));
+    assert_eq!((info.total, info.subflows.len()), (1, 1));
+    let one = info.subflows[0];
+    assert_eq!(one.local, server.local_addr().unwrap().as_socket());
+    assert_eq!(one.remote, client.local_addr().unwrap().as_socket());
+    assert_eq!((one.tcp.bytes_received, one.tcp.bytes_sent), (Some(1000), Some(10)));
+}
+
+#[test]
+fn the_older_options_agree_with_full_info() {
+    let (_client, server) = exchanged();
+    let full = mptcp_full_info(server.as_fd()).unwrap().unwrap().subflows[0];
+    assert_eq!(subflow_addresses(server.as_fd()).unwrap().unwrap(), [(full.local.unwrap(), full.remote.unwrap())]);
+    let alone = subflow_tcp_infos(server.as_fd()).unwrap().unwrap();
+    assert_eq!(alone.len(), 1);
+    assert_eq!((alone[0].bytes_received, alone[0].bytes_sent), (Some(1000), Some(10)));
+}
+
+#[test]
+fn a_plain_client_has_no_subflows() {
+    let (_client, server) = pair(Protocol::TCP);
+    assert_eq!(mptcp_full_info(server.as_fd()).unwrap(), None);
+    assert_eq!(subflow_addresses(server.as_fd()).unwrap(), None);
+    assert_eq!(subflow_tcp_infos(server.as_fd()).unwrap(), None);
+}
+
+#[test]
+fn a_closed_socket_is_an_error_with_the_options_name() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert_eq!(mptcp_full_info(file.as_fd()).unwrap_err().name, "MPTCP_FULL_INFO");
+}
