@@ -5,5 +5,6 @@
 //! and `proxy`. Invariant: two witnesses of one subflow, the wire and the kernel, name it by equal values.
 
 mod id;
+pub mod wire;
 
 pub use id::{AddrId, FourTuple, MixedFamilies, NotAToken, SubflowKind, Token};
