@@ -5,6 +5,10 @@ use std::net::IpAddr;
 
 use crate::id::{AddrId, Token};
 
+mod subtype;
+
+pub use subtype::{NotASubtype, Subtype};
+
 /// The option kind of Multipath TCP.
 ///
 /// Source:  RFC 8684 §7.1
