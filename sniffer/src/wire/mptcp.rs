@@ -5,8 +5,14 @@ use std::net::IpAddr;
 
 use crate::id::{AddrId, Token};
 
+mod encode;
+mod malformed;
+mod parse;
 mod subtype;
 
+pub use encode::{NoRoom, OptionBuf};
+pub use malformed::{Malformed, Reason};
+pub use parse::Options;
 pub use subtype::{NotASubtype, Subtype};
 
 /// The option kind of Multipath TCP.
@@ -244,3 +250,6 @@ pub struct Unknown<'a> {
     /// The low nibble of the third byte and all that follows, from the third byte on.
     pub bytes: &'a [u8],
 }
+
+#[cfg(test)]
+mod tests;
