@@ -6,6 +6,7 @@
 
 pub mod filter;
 mod id;
+pub mod pcap;
 pub mod show;
 pub mod wire;
 
