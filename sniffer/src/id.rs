@@ -37,8 +37,16 @@ pub enum SubflowKind {
 ///
 /// Shape:   both addresses of one family; IPv4 is never written as IPv4-mapped IPv6; no flow label and no scope, which
 ///          segments of one flow need not agree on
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Addresses")]
 pub struct FourTuple {
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+/// A four-tuple as it is read, before it is known to be one.
+#[derive(Deserialize)]
+struct Addresses {
     source: SocketAddr,
     destination: SocketAddr,
 }
@@ -103,6 +111,14 @@ impl FourTuple {
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { source: self.destination, destination: self.source }
+    }
+}
+
+impl TryFrom<Addresses> for FourTuple {
+    type Error = MixedFamilies;
+
+    fn try_from(read: Addresses) -> Result<Self, MixedFamilies> {
+        Self::new(read.source, read.destination)
     }
 }
 
