@@ -6,6 +6,7 @@
 
 pub mod crypto;
 pub mod event;
+pub mod facts;
 mod id;
 pub mod story;
 pub mod track;

@@ -6,7 +6,7 @@
 //! is established.
 //!
 //! Flows are found by a table hashed with SipHash under a random key: whoever chooses addresses and ports cannot choose where they
-//! collide, and its 20 ns are little beside the cache misses of the look-up. The order of the table is never shown.
+//! collide. Faster hashers promise that only against who cannot watch. The order of the table is never shown.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,7 +19,8 @@ use crate::wire::tcp::{Flags, Segment};
 
 use arena::Arena;
 use connection::Connection;
-use flow::{FlowKey, Options};
+pub(crate) use flow::FlowKey;
+use flow::Options;
 use half_open::HalfOpen;
 use outbox::Outbox;
 use plain::Plain;

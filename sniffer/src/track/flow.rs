@@ -10,10 +10,10 @@ use crate::wire::mptcp::{AddAddr, Capable, Dss, Fail, FastClose, Join, MptcpOpti
 ///
 /// Shape:   two times address and port, the smaller one first, IPv4 in its IPv6 form
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FlowKey([u8; 36]);
+pub(crate) struct FlowKey([u8; 36]);
 
 impl FlowKey {
-    pub(super) fn of(flow: &FourTuple) -> Self {
+    pub(crate) fn of(flow: &FourTuple) -> Self {
         let (one, other) = (bytes(flow.source()), bytes(flow.destination()));
         let (low, high) = if one <= other { (one, other) } else { (other, one) };
         let mut key = [0; 36];
