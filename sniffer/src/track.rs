@@ -39,6 +39,7 @@ mod handshake;
 mod join;
 mod outbox;
 mod plain;
+mod running;
 mod snapshot;
 mod subflow;
 mod table;

@@ -290,3 +290,31 @@ fn the_table_is_bounded() {
     assert_eq!(std::iter::from_fn(|| table.poll_disagreement()).count(), 2);
     assert_eq!(table.lost(), (10, 7));
 }
+
+#[test]
+fn a_doubt_does_not_borrow_the_age_of_another() {
+    let mut both = Both::new();
+    both.look();
+    both.scene.now += GRACE / 2;
+    let mut other = second();
+    both.scene.join(&both.talk, &mut other, End::Client, false);
+    both.look();
+    both.table.handle_timeout(both.scene.now + GRACE / 2);
+    let flows: Vec<_> = std::iter::from_fn(|| both.table.poll_disagreement()).map(|report| report.flow).collect();
+    assert_eq!(flows, [both.wire.flow(End::Client)]);
+    assert_eq!(both.disagreements(), [Disagreement::OnlyOnWire]);
+}
+
+#[test]
+fn the_kernels_next_connection_on_a_flow_is_not_its_last() {
+    let mut both = Both::new();
+    both.establish();
+    let (token, flow) = (Talk::new(99).token(End::Server), both.wire.flow(End::Server));
+    both.kernel(KernelEvent::Established { token, flow });
+    let tokens = [both.token(), token].map(|token| both.table.by_token(token).unwrap().kernel.unwrap().token);
+    assert_eq!(tokens, [both.token(), token]);
+    // The end of the one before does not take the flow from it.
+    let before = both.token();
+    both.kernel(KernelEvent::Closed { token: before });
+    assert_eq!(both.table.by_flow(&flow).unwrap().kernel.unwrap().token, token);
+}

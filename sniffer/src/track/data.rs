@@ -61,10 +61,10 @@ impl Tracker {
         }
         self.establish_joined(slot, from, segment, options);
         if let Some(capable) = options.capable {
-            self.on_capable(slot, from, segment, &capable, progress);
+            self.on_capable(slot, from, &capable, progress);
         }
         if let Some(dss) = options.dss {
-            self.on_dss(slot, from, segment, &dss, progress);
+            self.on_dss(slot, from, &dss, progress);
         }
         if options.any {
             self.on_addresses(slot, from, options);
@@ -95,7 +95,7 @@ impl Tracker {
     }
 
     /// MP_CAPABLE after the handshake: the third ACK, or the first data in its form.
-    fn on_capable(&mut self, slot: u32, from: End, segment: &Segment<'_>, capable: &Capable, progress: Progress) {
+    fn on_capable(&mut self, slot: u32, from: End, capable: &Capable, progress: Progress) {
         let Some(subflow) = self.subflows.get_mut(slot) else { return };
         let owner = subflow.connection;
         let Some(connection) = self.connections.get_mut(owner) else { return };
@@ -109,14 +109,14 @@ impl Tracker {
         let first = connection.data[from].idsn.map(|idsn| idsn.wrapping_add(1));
         if let (Some(dsn), Some(len)) = (first, capable.data_len) {
             let map = Map { dsn, ssn: 1, len, fin: false };
-            take_map(connection, subflow, from, map, segment, progress);
+            take_map(connection, subflow, from, map, progress);
         }
         if connection.tokens != known {
             self.link_tokens(owner);
         }
     }
 
-    fn on_dss(&mut self, slot: u32, from: End, segment: &Segment<'_>, dss: &Dss, progress: Progress) {
+    fn on_dss(&mut self, slot: u32, from: End, dss: &Dss, progress: Progress) {
         let Some(subflow) = self.subflows.get_mut(slot) else { return };
         let Some(connection) = self.connections.get_mut(subflow.connection) else { return };
         let mut plausible = true;
@@ -130,7 +130,7 @@ impl Tracker {
             Some(DssMap { dsn, ssn, len, .. }) => {
                 let dsn = connection.data[from].widen(dsn);
                 let map = Map { dsn, ssn, len, fin: dss.data_fin };
-                plausible &= take_map(connection, subflow, from, map, segment, progress);
+                plausible &= take_map(connection, subflow, from, map, progress);
             }
             None => {}
         }
@@ -141,29 +141,22 @@ impl Tracker {
 }
 
 /// Takes in a mapping. False where its number is far off.
-fn take_map(
-    connection: &mut Connection,
-    subflow: &mut Subflow,
-    from: End,
-    map: Map,
-    segment: &Segment<'_>,
-    progress: Progress,
-) -> bool {
+fn take_map(connection: &mut Connection, subflow: &mut Subflow, from: End, map: Map, progress: Progress) -> bool {
     let data = &mut connection.data[from];
     // DATA_FIN takes a number of the data and no byte of the subflow (RFC 8684 §3.3.3).
     let len = map.len.saturating_sub(u16::from(map.fin));
     let mut plausible = true;
-    if len > 0 && segment.payload_len > 0 {
+    // One mapping comes on every segment it covers, and once more on those that TCP sends again.
+    if len > 0 && progress.new > 0 {
         let half = &mut subflow.halves[from];
         let end = match half.base {
             Some(base) => base.wrapping_add(map.ssn).wrapping_add(u32::from(len)),
-            // Where the subflow's numbers begin was not seen: it covers this segment, at least.
-            None => segment.seq.wrapping_add(segment.payload_len.max(u32::from(len))),
+            // Where the subflow's numbers begin was not seen: it covers what follows by as much as it can.
+            None => progress.end.wrapping_add(u32::from(len).saturating_sub(progress.new)),
         };
         let mapped = Mapped { dsn: map.dsn, ssn: map.ssn, len, end };
         let same = (half.mapped.dsn, half.mapped.ssn, half.mapped.len) == (map.dsn, map.ssn, len);
-        // One mapping comes on every segment it covers, and once more on those TCP sends again.
-        if !same && progress.new > 0 {
+        if !same {
             match data.map(map.dsn, u32::from(len)) {
                 Some(again) => {
                     half.reinjected += again;

@@ -37,7 +37,7 @@ impl Tracker {
             half.bare = 0;
             return;
         }
-        let unmapped = progress.new > 0 && !half.is_mapped(segment);
+        let unmapped = progress.new > 0 && !half.is_mapped(progress.end);
         // Past the SYN, that is: of data.
         let acks_data = progress.acks_more && peer_base.is_some_and(|base| segment.ack != base.wrapping_add(1));
         if !unmapped && (half.carries || !acks_data) {

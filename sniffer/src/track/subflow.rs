@@ -84,6 +84,8 @@ pub(super) struct Progress {
     pub(super) again: u32,
     /// It acknowledges more than was acknowledged before.
     pub(super) acks_more: bool,
+    /// The sequence number after its last payload byte.
+    pub(super) end: u32,
 }
 
 impl Subflow {
@@ -152,11 +154,11 @@ impl Subflow {
         let next = half.next.unwrap_or(segment.seq);
         let new = if is_after(end, next) { segment.payload_len.min(end.wrapping_sub(next)) } else { 0 };
         let again = segment.payload_len - new;
-        let end = end.wrapping_add(u32::from(fin));
-        half.next = Some(if is_after(end, next) { end } else { next });
+        let after = end.wrapping_add(u32::from(fin));
+        half.next = Some(if is_after(after, next) { after } else { next });
         half.bytes += u64::from(new);
         half.retransmitted += u64::from(again);
-        Some(Progress { new, again, acks_more })
+        Some(Progress { new, again, acks_more, end })
     }
 
     /// Whether a RST can be of this flow.
@@ -177,9 +179,8 @@ impl Half {
         Self { base: Some(base), next: Some(base.wrapping_add(1)), bytes: u64::from(payload_len), ..Self::default() }
     }
 
-    /// Whether the last mapping covers the end of a segment.
-    pub(super) fn is_mapped(&self, segment: &Segment<'_>) -> bool {
-        let end = segment.seq.wrapping_add(segment.payload_len);
+    /// Whether the last mapping covers a segment that ends before this sequence number.
+    pub(super) fn is_mapped(&self, end: u32) -> bool {
         self.mapped.len > 0 && !is_after(end, self.mapped.end)
     }
 }

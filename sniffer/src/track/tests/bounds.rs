@@ -161,3 +161,18 @@ fn one_key_for_many_connections_is_no_long_way_to_any() {
         (crate::track::Held { events: scene.tracker.held().events, ..Default::default() }, 0)
     );
 }
+
+#[test]
+fn a_reader_learns_of_one_gap_before_what_comes_after_it() {
+    let (mut scene, talk, mut wire) = (Scene::with(Limits { events: 3, ..small() }), Talk::new(7), first());
+    scene.connect(&talk, &mut wire);
+    let mut prio = |scene: &mut Scene, backup| {
+        scene.send(&mut wire, End::Client, ACK, 0, &[crate::track::scene::prio(backup)]);
+    };
+    prio(&mut scene, true);
+    prio(&mut scene, false);
+    // There is room again, and what comes now is still behind the gap.
+    assert!(scene.tracker.poll_event().is_some());
+    prio(&mut scene, true);
+    assert!(matches!(scene.whats()[..], [_, What::Priority { backup: true, .. }, What::Lost { count: 2 }]));
+}

@@ -131,3 +131,13 @@ fn what_comes_after_the_end_is_no_news() {
     scene.send_at(&wire, End::Server, FIN, wire.next.server.wrapping_sub(1), 0, &[]);
     assert_eq!((scene.whats(), scene.tracker.held().connections), (vec![], 1));
 }
+
+#[test]
+fn where_the_key_was_not_seen_only_a_reset_is_believed_to_close() {
+    let (mut scene, mut talk, mut wire) = (Scene::default(), Talk::new(7), first());
+    scene.data(&mut talk, &mut wire, End::Client, 10);
+    scene.send(&mut wire, End::Client, ACK, 0, &[fast_close(talk.keys.server)]);
+    assert_eq!(scene.only().end, None);
+    scene.send(&mut wire, End::Client, RST, 0, &[fast_close(talk.keys.server)]);
+    assert_eq!(scene.only().end, Some(ConnectionEnd::FastClose { by: End::Client }));
+}

@@ -152,3 +152,15 @@ fn checksums_and_the_wish_for_no_joins_are_known_by_their_flags() {
     assert!(facts.checksum);
     assert_eq!(facts.keep_off_initial, Ends { client: false, server: true });
 }
+
+#[test]
+fn what_tcp_sends_again_brings_its_old_mapping_along() {
+    let (mut scene, mut talk, mut wire) = talking();
+    let (dsn, ssn, seq) = (talk.dsn.client, wire.ssn(End::Client), wire.next.client);
+    scene.data(&mut talk, &mut wire, End::Client, 100);
+    scene.data(&mut talk, &mut wire, End::Client, 200);
+    let map = talk.map(End::Client, dsn, ssn, 100);
+    scene.send_at(&wire, End::Client, ACK, seq, 100, &[map]);
+    let facts = scene.only();
+    assert_eq!((facts.retransmitted.client, facts.data_retransmitted.client), (100, 0));
+}

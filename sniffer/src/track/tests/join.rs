@@ -204,3 +204,34 @@ fn a_token_is_free_once_its_connection_ended() {
     all.sort_by_key(|facts| facts.connection);
     assert_eq!((all[0].subflows.len(), all[1].late), (1, true));
 }
+
+#[test]
+fn a_proof_counts_more_than_a_connection_that_cannot_be_asked_for_one() {
+    let (mut scene, talk, _) = talking();
+    // Younger, with the same token, and the client's key was not seen.
+    let (mut twin, mut other) = (Talk::new(8), nth(1));
+    twin.keys.server = talk.keys.server;
+    scene.send(&mut other, End::Client, SYN, 0, &[twin.syn()]);
+    scene.send(&mut other, End::Server, SYN_ACK, 0, &[twin.capable(End::Server, false, None)]);
+    scene.send(&mut other, End::Client, ACK, 0, &[twin.ack(End::Client)]);
+    scene.join(&talk, &mut second(), End::Client, false);
+    let older = scene.tracker.connection(crate::event::ConnId(0)).unwrap();
+    assert_eq!((older.subflows.len(), older.subflows[1].verified), (2, Verified::Yes));
+}
+
+#[test]
+fn a_forged_proof_that_comes_later_is_one_too() {
+    let (mut scene, mut talk, mut wire) = talking();
+    let (mut other, [syn, syn_ack, _]) = (second(), join_options(&talk, End::Client, false));
+    scene.send(&mut other, End::Client, SYN, 0, &[syn]);
+    scene.send(&mut other, End::Server, SYN_ACK, 0, &[syn_ack]);
+    scene.send(&mut other, End::Server, ACK, 0, &[talk.ack(End::Server)]);
+    scene.events();
+    for _ in 0..2 {
+        scene.send(&mut other, End::Client, ACK, 0, &[MptcpOption::Join(Join::Ack { hmac: Hmac([1; 20]) })]);
+    }
+    let [What::Forged { by: End::Client, .. }] = scene.whats()[..] else { panic!("not told, or twice") };
+    scene.end_data(&mut talk, &mut wire);
+    scene.finish(&mut wire);
+    assert_eq!(scene.only().end, Some(crate::event::ConnectionEnd::Finished));
+}
