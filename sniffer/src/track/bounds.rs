@@ -89,7 +89,8 @@ pub struct Held {
 }
 
 impl Default for Limits {
-    /// Enough for the edge of a large access network: about 250 MB when all of it is in use.
+    /// Enough for the edge of a large access network: about 350 MB when all of it is in use, and more for the moment in which a
+    /// table grows.
     fn default() -> Self {
         Self {
             connections: 200_000,

@@ -12,13 +12,13 @@ fn small() -> Limits {
     Limits { connections: 10, subflows: 20, subflows_per_connection: 4, half_open: 16, plain_flows: 8, events: 50 }
 }
 
-/// What one connection with one subflow takes, tables included, is below 1 KiB.
+/// One connection with one subflow takes about 1 KiB, tables included.
 #[test]
 fn a_connection_is_small() {
-    assert!(size_of::<Connection>() <= 560, "{}", size_of::<Connection>());
-    assert!(size_of::<Subflow>() <= 448, "{}", size_of::<Subflow>());
-    assert!(size_of::<HalfOpen>() <= 208, "{}", size_of::<HalfOpen>());
-    assert!(size_of::<Plain>() <= 128, "{}", size_of::<Plain>());
+    assert!(size_of::<Connection>() <= 480, "{}", size_of::<Connection>());
+    assert!(size_of::<Subflow>() <= 352, "{}", size_of::<Subflow>());
+    assert!(size_of::<HalfOpen>() <= 160, "{}", size_of::<HalfOpen>());
+    assert!(size_of::<Plain>() <= 112, "{}", size_of::<Plain>());
     assert!(size_of::<(crate::track::flow::FlowKey, Entry)>() <= 44);
 }
 
