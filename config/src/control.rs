@@ -33,11 +33,8 @@ impl Control {
             Some(OrOff::Off) => ControlSocket::Off,
             Some(OrOff::On(path)) => ControlSocket::At(section.directory().join(path)),
         };
-        // sockaddr_un holds 108 bytes with the closing zero: unix(7).
-        if let ControlSocket::At(path) = &socket
-            && path.as_os_str().len() > 107
-        {
-            section.refuse("socket", "longer than the kernel's 107 bytes", "expected a shorter path");
+        if let ControlSocket::At(path) = &socket {
+            section.refuse_long_socket("socket", Some(path));
         }
         let group = section.get::<String>("group");
         let odd = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));

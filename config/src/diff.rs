@@ -3,7 +3,7 @@
 //! Pure and total. Every struct is taken apart without `..`, so that a new key does not compile until somebody has decided here what its
 //! change means.
 
-use crate::{Config, Control, Listener, Log, Name, Process};
+use crate::{Config, Control, Listener, Log, Name, Process, Sniffer};
 
 /// What it takes to get from one configuration to another. A reload is all or nothing: a process always runs exactly one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Config {
     /// What it takes to get from this configuration to the new one.
     pub fn diff(&self, new: &Self) -> Change {
         let Self {
-            process: Process { workers },
+            process: Process { workers, role, link },
             listeners,
             limits,
             http,
@@ -56,6 +56,7 @@ impl Config {
             timeouts,
             log: Log { format, access, level },
             control: Control { socket, group },
+            sniffer: Sniffer { kernel, interfaces, interval },
             paths,
             subscribers,
             policies,
@@ -63,12 +64,17 @@ impl Config {
 
         let restart: Vec<_> = [
             ("process.workers", *workers != new.process.workers),
+            ("process.role", *role != new.process.role),
+            ("process.link", *link != new.process.link),
             ("origin.keep_alive", origin.keep_alive != new.origin.keep_alive),
             ("origin.idle_per_key", origin.idle_per_key != new.origin.idle_per_key),
             ("log.format", *format != new.log.format),
             ("log.level", *level != new.log.level),
             ("control.socket", *socket != new.control.socket),
             ("control.group", *group != new.control.group),
+            ("sniffer.kernel", *kernel != new.sniffer.kernel),
+            ("sniffer.interfaces", *interfaces != new.sniffer.interfaces),
+            ("sniffer.interval", *interval != new.sniffer.interval),
         ]
         .into_iter()
         .filter_map(|(key, changed)| changed.then_some(key))

@@ -19,6 +19,7 @@ mod print;
 mod process;
 mod read;
 mod resolver;
+mod sniffer;
 mod subscriber;
 mod timeouts;
 pub mod unit;
@@ -33,8 +34,9 @@ pub use log::{Access, Level, Log, LogFormat};
 pub use origin::Origin;
 pub use path::Path;
 pub use policy::{Action, Enforce, Per, Policy};
-pub use process::Process;
+pub use process::{Process, Role};
 pub use resolver::Resolver;
+pub use sniffer::Sniffer;
 pub use subscriber::Subscriber;
 pub use timeouts::Timeouts;
 pub use unit::{
@@ -49,7 +51,7 @@ use toml::de::DeTable;
 pub struct Config {
     /// `[process]`
     pub process: Process,
-    /// `[[listener]]`: never empty, names and addresses are unique.
+    /// `[[listener]]`: names and addresses are unique; empty only in a process that does not carry bytes ([`Config::for_role`]).
     pub listeners: Vec<Listener>,
     /// `[limits]`
     pub limits: Limits,
@@ -65,12 +67,27 @@ pub struct Config {
     pub log: Log,
     /// `[control]`
     pub control: Control,
+    /// `[sniffer]`
+    pub sniffer: Sniffer,
     /// `[[path]]`: names are unique.
     pub paths: Vec<Path>,
     /// `[[subscriber]]`: names are unique.
     pub subscribers: Vec<Subscriber>,
     /// `[[policy]]`: names are unique, and every path is one of `paths`.
     pub policies: Vec<Policy>,
+}
+
+impl Config {
+    /// The same for a process of this role, if one is named: one file serves both processes, and the one that only steers
+    /// opens no listener.
+    #[must_use]
+    pub fn for_role(mut self, role: Option<Role>) -> Self {
+        self.process.role = role.unwrap_or(self.process.role);
+        if self.process.role == Role::Steer {
+            self.listeners.clear();
+        }
+        self
+    }
 }
 
 impl Default for Config {
@@ -85,6 +102,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             log: Log::default(),
             control: Control::default(),
+            sniffer: Sniffer::default(),
             paths: Vec::new(),
             subscribers: Vec::new(),
             policies: Vec::new(),
@@ -120,6 +138,7 @@ fn read_all<'a>(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Config {
         timeouts: Timeouts::read(&mut root.table("timeouts")),
         log: Log::read(&mut root.table("log")),
         control: Control::read(&mut root.table("control")),
+        sniffer: Sniffer::read(&mut root.table("sniffer")),
         listeners: Vec::new(),
         paths: Vec::new(),
         subscribers: Vec::new(),

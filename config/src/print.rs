@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::unit::Timeout;
 use crate::{
     Action, Config, Control, ControlSocket, Http, Limits, Listener, Log, Origin, Path, Policy, Process, Resolver,
-    Subscriber, Timeouts,
+    Sniffer, Subscriber, Timeouts,
 };
 
 /// The text so far.
@@ -94,6 +94,7 @@ impl Config {
             timeouts,
             log,
             control,
+            sniffer,
             paths,
             subscribers,
             policies,
@@ -107,6 +108,7 @@ impl Config {
         print_timeouts(&mut out, timeouts);
         print_log(&mut out, log);
         print_control(&mut out, control);
+        print_sniffer(&mut out, sniffer);
         listeners.iter().for_each(|listener| print_listener(&mut out, listener));
         paths.iter().for_each(|path| print_path(&mut out, path));
         subscribers.iter().for_each(|subscriber| print_subscriber(&mut out, subscriber));
@@ -115,12 +117,14 @@ impl Config {
     }
 }
 
-fn print_process(out: &mut Printer, Process { workers }: &Process) {
+fn print_process(out: &mut Printer, Process { workers, role, link }: &Process) {
     out.section("[process]", "the process as a whole");
     match workers {
         Some(workers) => out.bare("workers", workers, "threads that carry bytes; default: one per core"),
         None => out.line("# workers: threads that carry bytes; default: one per core"),
     }
+    out.text("role", role, "both, proxy (carries bytes) or steer (watches and steers); default both");
+    out.file("link", link.as_deref(), "the Unix socket between proxy and steer; default: beside the control socket");
 }
 
 fn print_limits(out: &mut Printer, limits: &Limits) {
@@ -199,6 +203,13 @@ fn print_control(out: &mut Printer, Control { socket, group }: &Control) {
         ControlSocket::At(path) => out.file("socket", Some(path), about),
     }
     out.optional("group", group.as_ref(), "the group that may use it; default: only the own user and root");
+}
+
+fn print_sniffer(out: &mut Printer, Sniffer { kernel, interfaces, interval }: &Sniffer) {
+    out.section("[sniffer]", "how connections and subflows are watched");
+    out.bare("kernel", kernel, "whether this machine's kernel is a witness; default true");
+    out.list("interfaces", interfaces, "whose packets are read as well; default: none");
+    out.time("interval", *interval, "how often the kernel is asked, 100 ms to 1 min; default 1 s");
 }
 
 fn print_listener(out: &mut Printer, listener: &Listener) {

@@ -111,6 +111,13 @@ impl<'a> Section<'a> {
         Self::new(self.source, table, value.map_or(0..0, Spanned::span), key.to_owned())
     }
 
+    /// Refuses the path of a socket that the kernel cannot hold: sockaddr_un has 108 bytes with the closing zero, unix(7).
+    pub(crate) fn refuse_long_socket(&mut self, key: &'static str, path: Option<&Path>) {
+        if path.is_some_and(|path| path.as_os_str().len() > 107) {
+            self.refuse(key, "longer than the kernel's 107 bytes", "expected a shorter path");
+        }
+    }
+
     /// The table under a key of this section, if there is one.
     pub(crate) fn inner(&mut self, key: &'static str, expected: &str) -> Option<Self> {
         let value = self.entry(key)?;

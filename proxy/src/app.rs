@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anabranch_config::{Config, LogFormat};
+use anabranch_config::{Config, LogFormat, Role};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admission;
 use crate::arrival::Witness;
-use crate::control;
+use crate::control::{self, Subject};
 use crate::door::{DoorError, Hinges};
+use crate::link::{self, Directive, End, LinkError, News, Teller, Told};
 use crate::listen::ListenError;
 use crate::metrics::Metrics;
 use crate::origin::own::{self, Outgoing};
@@ -29,6 +30,7 @@ use crate::origin::pool::Limits as PoolLimits;
 use crate::record::AccessLog;
 use crate::reload::{House, Watch};
 use crate::session::Registry;
+use crate::steer::{self, Steer};
 use crate::worker::{Handle, Shared, WorkerError};
 
 /// How often the machine's own addresses are read again, quiet clients forgotten and memory given back.
@@ -55,6 +57,9 @@ pub enum StartError {
     /// A socket of the service manager's that belongs to no listener.
     #[error("inherited socket on {0} belongs to no [[listener]]; add one with this address, or remove the socket")]
     Unclaimed(SocketAddr),
+    /// The link between the proxy and who steers.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// Something else of the operating system's.
     #[error("{what} failed")]
     Os {
@@ -73,6 +78,8 @@ pub struct Options {
     pub config: Config,
     /// Its file, if it came from one: read again on SIGHUP and when it changes.
     pub file: Option<PathBuf>,
+    /// The role the command line names, whatever a file says; the configuration is that of this role already.
+    pub role: Option<Role>,
 }
 
 /// Runs the proxy until SIGTERM or SIGINT; returns how many sessions were cut off.
@@ -86,9 +93,10 @@ pub fn run(options: Options) -> Result<usize, StartError> {
     raise_descriptor_limit(&config);
 
     let mut families = MetricsRegistry::with_prefix("anabranch");
+    let (teller, told) = Teller::new();
     let shared = Arc::new(Shared {
         admission: Admission::new(&config.limits),
-        registry: Arc::new(Registry::default()),
+        registry: Arc::new(Registry::new(teller.clone())),
         metrics: Arc::new(Metrics::register(&mut families)),
         access_log: AccessLog::new(out, config.log.format),
         witness: Arc::new(Witness::default()),
@@ -103,12 +111,19 @@ pub fn run(options: Options) -> Result<usize, StartError> {
     let workers = start_workers(&config, &shared)?;
     // Without them the guard would let requests come back to this machine: no start.
     let own = own::addresses().map_err(|error| StartError::Os { what: "getifaddrs", source: error.source })?;
-    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing)?, own, workers);
+    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing)?, own, workers).in_role(options.role);
+    let (steer, link) = start_steering(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| StartError::Os { what: "epoll_create", source })?;
-    runtime.block_on(live(house, &shared, families, options.file))?;
+    let told = Voice { teller, told, link };
+    let desk = steer.as_ref().map(Steer::desk);
+    let lived = runtime.block_on(live(house, &shared, (families, desk), options.file, told));
+    if let Some(steer) = steer {
+        steer.stop();
+    }
+    lived?;
     let cut_off = shared.cut_off.load(Ordering::Relaxed);
     if cut_off > 0 {
         tracing::warn!(cut_off, "sessions were cut off");
@@ -118,12 +133,82 @@ pub fn run(options: Options) -> Result<usize, StartError> {
     Ok(cut_off)
 }
 
+/// Where the steering side is, for the proxy.
+enum Link {
+    /// In this process.
+    Here(End<News, Directive>),
+    /// In another one, behind this socket.
+    At(PathBuf),
+    /// This process carries no bytes: it has nothing to tell.
+    Nowhere,
+}
+
+/// What the sessions tell, and where to.
+struct Voice {
+    teller: Arc<Teller>,
+    told: Told,
+    link: Link,
+}
+
+/// How long a proxy waits before it looks again for who steers.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Voice {
+    /// Tells until the process ends. Nobody who listens is no failure: the proxy carries bytes all the same.
+    async fn tell(mut self, sessions: Arc<Registry>) {
+        match self.link {
+            Link::Nowhere => {}
+            Link::Here(end) => link::forward(&self.teller, &mut self.told, &*sessions, end).await,
+            Link::At(path) => {
+                let mut said = false;
+                loop {
+                    match link::connect(&path).await {
+                        Ok(end) => {
+                            tracing::info!(path = %path.display(), "linked to who steers");
+                            said = false;
+                            link::forward(&self.teller, &mut self.told, &*sessions, end).await;
+                            tracing::warn!("the link to who steers is gone; it is looked for");
+                        }
+                        Err(error) if !said => {
+                            said = true;
+                            tracing::info!(why = %crate::http::chain(&error), "carrying bytes without; it is looked for");
+                        }
+                        Err(_) => {}
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+/// Starts what of the steering side belongs to this process.
+fn start_steering(config: &Config) -> Result<(Option<Steer>, Link), StartError> {
+    let role = config.process.role;
+    let beside = || control::path(&config.control, role).map_or_else(|| control::default_path(role), |(path, _)| path);
+    let path = || config.process.link.clone().unwrap_or_else(|| link::default_path(&beside()));
+    let (proxy, link) = match role {
+        Role::Proxy => return Ok((None, Link::At(path()))),
+        Role::Both => {
+            let (ours, theirs) = link::pair();
+            (steer::Proxy::Here(theirs), Link::Here(ours))
+        }
+        Role::Steer => {
+            (steer::Proxy::Elsewhere(link::listen(&path(), config.control.group.as_deref())?), Link::Nowhere)
+        }
+    };
+    let steer = steer::start(&config.sniffer, proxy)
+        .map_err(|source| StartError::Os { what: "starting the witnesses", source })?;
+    Ok((Some(steer), link))
+}
+
 /// The main thread's life.
 async fn live(
     mut house: House,
     shared: &Arc<Shared>,
-    families: MetricsRegistry,
+    (families, steer): (MetricsRegistry, Option<Arc<steer::Desk>>),
     file: Option<PathBuf>,
+    voice: Voice,
 ) -> Result<(), StartError> {
     let os = |what| move |source| StartError::Os { what, source };
     let mut terminate = signal(SignalKind::terminate()).map_err(os("sigaction(SIGTERM)"))?;
@@ -131,11 +216,13 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup()).map_err(os("sigaction(SIGHUP)"))?;
     let mut watch = Watch::new(file.as_deref());
     // Before the listeners: a second instance ends here, before it can take a connection from the first.
-    let _control = control::start(&house.config().control, shared.clone(), families, house.listening())?;
+    let subject = Subject { shared: shared.clone(), families, listening: house.listening(), steer };
+    let _control = control::start(&house.config().control, house.config().process.role, subject)?;
     house.open(shared, inherited()?)?;
     for (name, address, kind) in house.addresses() {
         tracing::info!(listener = %name, %address, transport = kind, "listening");
     }
+    tokio::spawn(voice.tell(shared.registry.clone()));
     notify_ready();
     tracing::info!("ready");
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
@@ -181,7 +268,9 @@ fn give_back_after(peak: usize, now: usize) -> usize {
 
 fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Vec<Handle>, StartError> {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let count = config.process.workers.unwrap_or_else(cores).get();
+    // Who only steers has no connections to carry.
+    let carries = config.process.role != Role::Steer;
+    let count = if carries { config.process.workers.unwrap_or_else(cores).get() } else { 0 };
     let pool = PoolLimits {
         per_key: if config.origin.keep_alive.is_some() { config.origin.idle_per_key.into() } else { 0 },
         total: 0,

@@ -85,6 +85,14 @@ impl Leg {
         self.write_blocked.load(Ordering::Relaxed)
     }
 
+    /// Bounds what the connection holds unsent (TCP_NOTSENT_LOWAT); `None` takes the bound away.
+    ///
+    /// Units:  bytes
+    /// Errors: the kernel's
+    pub fn bound_unsent(&self, bytes: Option<u32>) -> io::Result<()> {
+        SockRef::from(&self.stream).set_tcp_notsent_lowat(bytes.unwrap_or(u32::MAX))
+    }
+
     /// Closes in stages (RFC 9112 §9.6): ends our side, then reads and forgets until the client ends its own.
     ///
     /// A client that does not is given up after two seconds or 4 MiB, but not before it has acknowledged what was

@@ -10,7 +10,7 @@ mod watch;
 
 pub use watch::Watch;
 
-use anabranch_config::{Change, Config, Listener, Name};
+use anabranch_config::{Change, Config, Listener, Name, Role};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -59,6 +59,8 @@ pub struct House {
     slots: Vec<Slot>,
     generation: u64,
     listening: ListeningNow,
+    /// The role that the command line names, whatever a file says.
+    role: Option<Role>,
 }
 
 /// Why a reload changed nothing.
@@ -78,7 +80,14 @@ impl House {
     /// A house with its doors still to be opened.
     #[must_use]
     pub fn new(config: Arc<Config>, hinges: Hinges, own: Vec<IpAddr>, workers: Vec<Handle>) -> Self {
-        Self { config, hinges, own, workers, slots: Vec::new(), generation: 0, listening: Arc::default() }
+        let (slots, generation, listening, role) = (Vec::new(), 0, Arc::default(), None);
+        Self { config, hinges, own, workers, slots, generation, listening, role }
+    }
+
+    /// Keeps to this role on every reload.
+    #[must_use]
+    pub fn in_role(self, role: Option<Role>) -> Self {
+        Self { role, ..self }
     }
 
     /// The configuration in force.
@@ -150,7 +159,8 @@ impl House {
 
     fn try_reload(&mut self, shared: &Shared, file: &Path) -> Result<bool, Kept> {
         let text = std::fs::read_to_string(file).map_err(Kept::Read)?;
-        let config = Arc::new(anabranch_config::parse(&text, file).map_err(Kept::Wrong)?);
+        let config = anabranch_config::parse(&text, file).map_err(Kept::Wrong)?;
+        let config = Arc::new(config.for_role(self.role));
         let mut listeners = match self.config.diff(&config) {
             Change::Nothing => Default::default(),
             Change::Restart(keys) => return Err(Kept::Restart(keys.join(", "))),

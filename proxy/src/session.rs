@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use anabranch_config::Name;
+use anabranch_sniffer::Token;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::arrival::{Arrival, Facts, Fallback, Witness};
 use crate::leg::Leg;
+use crate::link::{Directive, News, SessionFacts, Sessions, Teller};
 use crate::relay::Carried;
 
 /// What is known of one accepted connection while it lives.
@@ -39,6 +41,7 @@ pub struct Session {
     most_subflows: AtomicU8,
     target: Mutex<Option<Arc<str>>>,
     subscriber: Mutex<Option<Arc<str>>>,
+    teller: Arc<Teller>,
 }
 
 impl Session {
@@ -64,12 +67,43 @@ impl Session {
 
     /// Names the origin the session works for now.
     pub fn set_target(&self, target: Arc<str>) {
-        *self.target.lock() = Some(target);
+        let former = self.target.lock().replace(target.clone());
+        if former != Some(target) {
+            self.tell();
+        }
     }
 
     /// Names the subscriber, once credentials told.
     pub fn set_subscriber(&self, name: Arc<str>) {
-        *self.subscriber.lock() = Some(name);
+        let former = self.subscriber.lock().replace(name.clone());
+        if former != Some(name) {
+            self.tell();
+        }
+    }
+
+    /// Tells whoever steers what is known of this session, if it is one to steer.
+    fn tell(&self) {
+        if let Some(token) = self.token() {
+            self.teller.tell(|| News::Session(self.as_told(token)));
+        }
+    }
+
+    fn token(&self) -> Option<Token> {
+        match self.arrival {
+            Arrival::Mptcp { token, .. } => Some(Token(token)),
+            Arrival::Plain(_) => None,
+        }
+    }
+
+    fn as_told(&self, token: Token) -> SessionFacts {
+        SessionFacts {
+            session: self.id,
+            token,
+            listener: self.listener.to_string(),
+            client: self.client,
+            subscriber: self.subscriber().map(|name| name.to_string()),
+            origin: self.target.lock().as_ref().map(ToString::to_string),
+        }
     }
 
     /// The subscriber, if credentials told.
@@ -92,7 +126,7 @@ impl Session {
             mptcp: facts.fallback.is_none(),
             fallback: facts.fallback.map(Fallback::as_label),
             subflows: facts.subflows,
-            token: facts.token.map(|token| format!("{token:08x}")),
+            token: facts.token.map(Token),
             bytes_to_origin: to_origin,
             bytes_to_client: to_client,
         }
@@ -112,19 +146,34 @@ pub struct Line {
     mptcp: bool,
     fallback: Option<&'static str>,
     subflows: u8,
-    token: Option<String>,
+    token: Option<Token>,
     bytes_to_origin: u64,
     bytes_to_client: u64,
 }
 
+impl Line {
+    /// The local token of its client leg, if it is one over MPTCP.
+    #[must_use]
+    pub const fn token(&self) -> Option<Token> {
+        self.token
+    }
+}
+
 /// The sessions that live now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     next: AtomicU64,
     living: Mutex<HashMap<u64, Weak<Session>>>,
+    teller: Arc<Teller>,
 }
 
 impl Registry {
+    /// An empty table whose changes are told.
+    #[must_use]
+    pub fn new(teller: Arc<Teller>) -> Self {
+        Self { next: AtomicU64::new(0), living: Mutex::default(), teller }
+    }
+
     /// Enters a session; it leaves when the returned value is dropped.
     pub fn enter(
         self: &Arc<Self>,
@@ -148,8 +197,10 @@ impl Registry {
             most_subflows: AtomicU8::new(1),
             target: Mutex::new(None),
             subscriber: Mutex::new(None),
+            teller: self.teller.clone(),
         });
         self.living.lock().insert(session.id, Arc::downgrade(&session));
+        session.tell();
         Entered { session, registry: self.clone() }
     }
 
@@ -168,10 +219,31 @@ impl Registry {
     /// The living sessions, oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
-        // The lock is not held while the kernel is asked for each session's facts.
+        self.living().iter().map(|session| session.line()).collect()
+    }
+
+    /// The lock is not held while each session is asked for what it knows.
+    fn living(&self) -> Vec<Arc<Session>> {
         let mut sessions: Vec<_> = self.living.lock().values().filter_map(Weak::upgrade).collect();
         sessions.sort_by_key(|session| session.id);
-        sessions.iter().map(|session| session.line()).collect()
+        sessions
+    }
+}
+
+impl Sessions for Registry {
+    fn all(&self) -> Vec<SessionFacts> {
+        let sessions = self.living();
+        sessions.iter().filter_map(|session| Some(session.as_told(session.token()?))).collect()
+    }
+
+    fn obey(&self, directive: Directive) {
+        let Directive::BoundUnsent { token, bytes } = directive;
+        let session = self.living().into_iter().find(|session| session.token() == Some(token));
+        // It may have ended while the directive was on its way.
+        let Some(leg) = session.and_then(|session| session.leg.upgrade()) else { return };
+        if let Err(error) = leg.bound_unsent(bytes) {
+            tracing::warn!(%token, %error, "what a connection holds unsent cannot be bounded");
+        }
     }
 }
 
@@ -186,5 +258,8 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.registry.living.lock().remove(&self.session.id);
+        if self.session.token().is_some() {
+            self.registry.teller.tell(|| News::Ended(self.session.id));
+        }
     }
 }

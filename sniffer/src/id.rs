@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Shape:   the 32 most significant bits of the SHA-256 of that end's key; each end has its own; reused after a close
 /// Source:  RFC 8684 §3.2; printed as `ss -M` and `ip mptcp monitor` print it
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct Token(pub u32);
 
 /// The number of an address of one host, within one connection.
@@ -37,8 +37,16 @@ pub enum SubflowKind {
 ///
 /// Shape:   both addresses of one family; IPv4 is never written as IPv4-mapped IPv6; no flow label and no scope, which
 ///          segments of one flow need not agree on
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Addresses")]
 pub struct FourTuple {
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+/// A four-tuple as it is read, before it is known to be one.
+#[derive(Deserialize)]
+struct Addresses {
     source: SocketAddr,
     destination: SocketAddr,
 }
@@ -106,9 +114,31 @@ impl FourTuple {
     }
 }
 
+impl TryFrom<Addresses> for FourTuple {
+    type Error = MixedFamilies;
+
+    fn try_from(read: Addresses) -> Result<Self, MixedFamilies> {
+        Self::new(read.source, read.destination)
+    }
+}
+
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> Self {
+        token.to_string()
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = NotAToken;
+
+    fn try_from(text: String) -> Result<Self, NotAToken> {
+        text.parse()
     }
 }
 

@@ -77,6 +77,11 @@ fn every_key_outside_the_listeners_swaps_or_restarts() {
     }
     let restarts = [
         ("process.workers = 3", "process.workers"),
+        ("process.role = 'proxy'", "process.role"),
+        ("process.link = 'l.sock'", "process.link"),
+        ("sniffer.kernel = false", "sniffer.kernel"),
+        ("sniffer.interfaces = ['eth0']", "sniffer.interfaces"),
+        ("sniffer.interval = '2 s'", "sniffer.interval"),
         ("origin.keep_alive = 'off'", "origin.keep_alive"),
         ("origin.idle_per_key = 1", "origin.idle_per_key"),
         ("log.format = 'json'", "log.format"),

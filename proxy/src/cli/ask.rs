@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anabranch_config::Role;
+
 use super::{complain, exit};
 use crate::control::{client, default_path};
 use crate::http::chain;
@@ -17,9 +19,9 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-/// Asks and returns the answer, or complains and returns the exit code.
-pub(super) fn ask(arguments: &Arguments, what: &str) -> Result<serde_json::Value, u8> {
-    let socket = arguments.socket.clone().unwrap_or_else(default_path);
+/// Asks the process of a role and returns the answer, or complains and returns the exit code.
+pub(super) fn ask(arguments: &Arguments, role: Role, what: &str) -> Result<serde_json::Value, u8> {
+    let socket = arguments.socket.clone().unwrap_or_else(|| default_path(role));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         complain(&format!("anabranch: {error}"));
         exit::OS

@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 
+use anabranch_config::Role;
 use serde_json::Value;
 
 use super::ask::{Arguments, ask};
 use super::say;
+use crate::control::default_path;
 
-/// Lists the sessions that live now.
+/// Lists the connections that live now, and their subflows.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    match ask(arguments, "/connections") {
+    // Where two processes do the two jobs, the one that steers knows more.
+    let apart = arguments.socket.is_none() && default_path(Role::Steer).exists();
+    let role = if apart { Role::Steer } else { Role::Both };
+    match ask(arguments, role, "/connections") {
         Ok(lines) if arguments.json => say(&format!("{lines}\n")),
         Ok(lines) => say(&table(&lines)),
         Err(code) => return code,
@@ -17,18 +22,23 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     0
 }
 
-fn table(lines: &Value) -> String {
-    let text = |value: &Value| match value {
+fn text(value: &Value) -> String {
+    match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
+    }
+}
+
+fn table(lines: &Value) -> String {
     let mut out = format!(
         "{:>8} {:<28} {:<32} {:<20} {:>8} {:>6} {:>14} {:>14}\n",
         "SESSION", "CLIENT", "ORIGIN", "MPTCP", "SUBFLOWS", "AGE s", "TO ORIGIN", "TO CLIENT"
     );
     for line in lines.as_array().into_iter().flatten() {
+        let living = || line["kernel"]["subflows"].as_array().map_or(Value::Null, |list| list.len().into());
         let mptcp = if line["fallback"].is_null() { text(&line["token"]) } else { text(&line["fallback"]) };
+        let subflows = if line["subflows"].is_null() { living() } else { line["subflows"].clone() };
         writeln!(
             out,
             "{:>8} {:<28} {:<32} {:<20} {:>8} {:>6} {:>14} {:>14}",
@@ -36,12 +46,58 @@ fn table(lines: &Value) -> String {
             text(&line["client"]),
             text(&line["origin"]),
             mptcp,
-            text(&line["subflows"]),
+            text(&subflows),
             text(&line["age_seconds"]),
             text(&line["bytes_to_origin"]),
             text(&line["bytes_to_client"])
         )
         .unwrap_or_default();
+        for subflow in line["kernel"]["subflows"].as_array().into_iter().flatten() {
+            kernel_subflow(&mut out, subflow);
+        }
+        if line["kernel"].is_null() {
+            let seen = line["wire"].as_array().into_iter().flatten().flat_map(|wire| wire["subflows"].as_array());
+            seen.flatten().for_each(|subflow| wire_subflow(&mut out, subflow));
+        }
     }
     out
+}
+
+/// A subflow as the kernel tells it: where from, how fast, how much.
+fn kernel_subflow(out: &mut String, subflow: &Value) {
+    let mut facts = vec![text(&subflow["kind"])];
+    if subflow["established"] == Value::Bool(false) {
+        facts.push("not established".to_owned());
+    }
+    for (key, who) in [("backup_by_local", "backup for us"), ("backup_by_remote", "backup for the client")] {
+        if subflow[key] == Value::Bool(true) {
+            facts.push(who.to_owned());
+        }
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a round-trip time and a rate, to be read by a person")]
+    if let Some(rtt) = subflow["rtt_us"].as_u64() {
+        facts.push(format!("rtt {:.1} ms", rtt as f64 / 1e3));
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a round-trip time and a rate, to be read by a person")]
+    if let Some(rate) = subflow["delivery_rate"].as_u64() {
+        facts.push(format!("{:.1} Mbit/s", rate as f64 * 8.0 / 1e6));
+    }
+    for (key, word) in [("bytes_acked", "sent"), ("bytes_received", "received"), ("bytes_retransmitted", "again")] {
+        if let Some(bytes) = subflow[key].as_u64()
+            && (bytes > 0 || key != "bytes_retransmitted")
+        {
+            facts.push(format!("{word} {bytes}"));
+        }
+    }
+    let (local, remote) = (text(&subflow["flow"]["source"]), text(&subflow["flow"]["destination"]));
+    writeln!(out, "           {remote} > {local}  {}", facts.join(", ")).unwrap_or_default();
+}
+
+/// A subflow that only the wire knows.
+fn wire_subflow(out: &mut String, subflow: &Value) {
+    let (source, destination) = (text(&subflow["flow"]["source"]), text(&subflow["flow"]["destination"]));
+    let (kind, state) = (text(&subflow["kind"]), text(&subflow["state"]));
+    let (up, down) = (&subflow["bytes"]["client"], &subflow["bytes"]["server"]);
+    writeln!(out, "           {source} > {destination}  {kind}, {state}, seen on the wire: {up} up, {down} down")
+        .unwrap_or_default();
 }

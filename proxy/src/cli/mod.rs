@@ -6,6 +6,7 @@ mod connections;
 mod demo;
 mod print_config;
 mod run;
+mod sniff;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub mod exit {
     pub const SOFTWARE: u8 = 70;
     /// The operating system lacks or refuses something.
     pub const OS: u8 = 71;
+    /// A file that cannot be read, or is not what it should be.
+    pub const NO_INPUT: u8 = 66;
     /// Nobody answers.
     pub const UNAVAILABLE: u8 = 69;
     /// The configuration is wrong.
@@ -32,8 +35,10 @@ pub mod exit {
 /// Converts Multipath TCP to TCP at the edge: every client gets the sum of its links.
 #[derive(Debug, Parser)]
 #[command(name = "anabranch", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 64 wrong usage, 69 nobody answers, 70 internal, 71 operating system, 78 \
-                        configuration, 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 done, 64 wrong usage, 66 unreadable input, 69 nobody answers, 70 internal, 71 operating system, 78 \
+                        configuration, 130 interrupted."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,6 +56,8 @@ enum Command {
     Status(ask::Arguments),
     /// List the sessions that live now.
     Connections(ask::Arguments),
+    /// Print every MPTCP option as it passes, and the story of each connection; live, or from a capture.
+    Sniff(sniff::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
     Demo(demo::Arguments),
 }
@@ -72,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
+        Command::Sniff(arguments) => sniff::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anabranch_config::Role;
+
 use super::{complain, exit, read_config};
 use crate::app::{self, Options, StartError};
 use crate::http::chain;
@@ -12,6 +14,15 @@ pub(super) struct Arguments {
     /// Configuration file; without it the embedded defaults run: a proxy for this machine on port 3128.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Which jobs this process does, whatever the file says: both, proxy (carries bytes, needs no capability) or steer (watches and
+    /// steers, needs CAP_NET_ADMIN and CAP_NET_RAW).
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    role: Option<Role>,
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    let known = || Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+    Role::ALL.iter().copied().find(|role| role.as_str() == word).ok_or_else(|| format!("expected one of: {}", known()))
 }
 
 /// Runs until told to stop.
@@ -20,15 +31,18 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
-    match app::run(Options { config, file }) {
+    let role = arguments.role;
+    match app::run(Options { config: config.for_role(role), file, role }) {
         Ok(_) => 0,
         Err(error) => {
             complain(&format!("anabranch: {}", chain(&error)));
             match error {
                 StartError::Door(_) | StartError::Unclaimed(_) => exit::CONFIG,
-                StartError::Listen(_) | StartError::Worker(_) | StartError::Control(_) | StartError::Os { .. } => {
-                    exit::OS
-                }
+                StartError::Listen(_)
+                | StartError::Worker(_)
+                | StartError::Control(_)
+                | StartError::Link(_)
+                | StartError::Os { .. } => exit::OS,
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use anabranch_config::Role;
 use serde_json::Value;
 
 use super::ask::{Arguments, ask};
@@ -9,7 +10,7 @@ use super::say;
 
 /// Prints how a running anabranch is.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    match ask(arguments, "/status") {
+    match ask(arguments, Role::Both, "/status") {
         Ok(status) if arguments.json => say(&format!("{status}\n")),
         Ok(status) => say(&words(&status)),
         Err(code) => return code,
@@ -29,6 +30,21 @@ fn words(status: &Value) -> String {
     for listener in status["listeners"].as_array().into_iter().flatten() {
         let (name, address) = (text(&listener["name"]), text(&listener["address"]));
         writeln!(out, "  {name}: {address} over {}", text(&listener["transport"])).unwrap_or_default();
+    }
+    let witnesses = &status["witnesses"];
+    if !witnesses.is_null() {
+        let kernel = witnesses["kernel"]
+            .as_str()
+            .map_or_else(|| "is a witness".to_owned(), |why| format!("is no witness: {why}"));
+        writeln!(out, "  the kernel {kernel}").unwrap_or_default();
+        for (name, interface) in witnesses["interfaces"].as_object().into_iter().flatten() {
+            let watched = if interface["watched"] == Value::Bool(true) { "is watched" } else { "cannot be watched" };
+            writeln!(out, "  {name} {watched}: {} frames, {} dropped", interface["frames"], interface["dropped"])
+                .unwrap_or_default();
+        }
+        for (word, count) in witnesses["disagreements"].as_object().into_iter().flatten() {
+            writeln!(out, "  the witnesses disagree: {word}, {count} times").unwrap_or_default();
+        }
     }
     for (name, value) in status["counters"].as_object().into_iter().flatten() {
         writeln!(out, "  {name} {value}").unwrap_or_default();

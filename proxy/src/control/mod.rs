@@ -8,14 +8,14 @@ mod serve;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anabranch_config::{Control, ControlSocket};
+use anabranch_config::{Control, ControlSocket, Role};
 use prometheus_client::registry::Registry;
 use thiserror::Error;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use crate::reload::ListeningNow;
 use crate::worker::Shared;
@@ -59,37 +59,60 @@ impl Drop for Guard {
     }
 }
 
-/// Where the socket is when nobody says: `/run/anabranch` for root, the user's runtime directory for anybody else.
+/// Where the socket is when nobody says: in `/run/anabranch` for root, in the user's runtime directory for anybody else; a
+/// process that only steers has one of its own beside that of the proxy.
 #[must_use]
-pub fn default_path() -> PathBuf {
+pub fn default_path(role: Role) -> PathBuf {
     let directory = match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(runtime) if !nix::unistd::geteuid().is_root() => PathBuf::from(runtime),
         _ if nix::unistd::geteuid().is_root() => PathBuf::from("/run"),
         _ => std::env::temp_dir().join(format!("user-{}", nix::unistd::geteuid())),
     };
-    directory.join("anabranch/control.sock")
+    directory.join(match role {
+        Role::Both | Role::Proxy => "anabranch/control.sock",
+        Role::Steer => "anabranch/steer.sock",
+    })
+}
+
+/// What there is to tell.
+#[derive(Debug)]
+pub struct Subject {
+    /// The sessions and what is shared by them.
+    pub shared: Arc<Shared>,
+    /// What is counted.
+    pub families: Registry,
+    /// What is open.
+    pub listening: ListeningNow,
+    /// What the steering side of this process knows, if it has one.
+    pub steer: Option<Arc<crate::steer::Desk>>,
+}
+
+/// Where the socket is, and whether somebody asked for it there; `None` when it is off.
+#[must_use]
+pub fn path(control: &Control, role: Role) -> Option<(PathBuf, bool)> {
+    match &control.socket {
+        ControlSocket::Off => None,
+        ControlSocket::At(path) => Some((path.clone(), true)),
+        ControlSocket::Default => Some((default_path(role), false)),
+    }
 }
 
 /// Opens the socket and answers on it until the process ends.
 ///
 /// Errors: [`ControlError`]. With the default path a failure is a warning only: the proxy works without.
-pub fn start(
-    control: &Control,
-    shared: Arc<Shared>,
-    families: Registry,
-    listening: ListeningNow,
-) -> Result<Guard, ControlError> {
-    let (path, required) = match &control.socket {
-        ControlSocket::Off => return Ok(Guard(None)),
-        ControlSocket::At(path) => (path.clone(), true),
-        ControlSocket::Default => (default_path(), false),
-    };
-    match open(&path, control.group.as_deref()) {
-        Ok(listener) => {
+pub fn start(control: &Control, role: Role, subject: Subject) -> Result<Guard, ControlError> {
+    let Some((path, required)) = path(control, role) else { return Ok(Guard(None)) };
+    match open_socket(&path, control.group.as_deref()) {
+        Ok((listener, file)) => {
+            let listener = tokio::net::UnixListener::from_std(listener).map_err(|source| ControlError::Call {
+                path: path.clone(),
+                call: "epoll_ctl",
+                source,
+            })?;
             tracing::info!(path = %path.display(), "control socket open");
-            let desk = Arc::new(serve::Desk { shared, families, listening, open_to_group: control.group.is_some() });
+            let desk = Arc::new(serve::Desk { subject, open_to_group: control.group.is_some() });
             tokio::spawn(serve::run(listener, desk));
-            Ok(Guard(Some(path)))
+            Ok(file)
         }
         Err(error) if required => Err(error),
         Err(error) => {
@@ -100,7 +123,20 @@ pub fn start(
     }
 }
 
-fn open(path: &Path, group: Option<&str>) -> Result<UnixListener, ControlError> {
+/// Opens a Unix socket that only root, the own user and a group may connect to; its file goes with the guard.
+///
+/// Errors: [`ControlError`]
+pub(crate) fn open_socket(path: &Path, group: Option<&str>) -> Result<(StdUnixListener, Guard), ControlError> {
+    open(path, group).map(|listener| (listener, Guard(Some(path.to_owned()))))
+}
+
+/// Whether the kernel says that the peer is somebody who may connect.
+pub(crate) fn may_ask(stream: &UnixStream, open_to_group: bool) -> bool {
+    let Ok(peer) = stream.peer_cred() else { return false };
+    open_to_group || peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw()
+}
+
+fn open(path: &Path, group: Option<&str>) -> Result<StdUnixListener, ControlError> {
     let fail = |call| move |source| ControlError::Call { path: path.to_owned(), call, source };
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(fail("mkdir"))?;
@@ -108,9 +144,10 @@ fn open(path: &Path, group: Option<&str>) -> Result<UnixListener, ControlError> 
     clear_stale(path)?;
     // Bound with no permission for anybody else, opened up after: nobody slips in between.
     let former = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(path);
+    let bound = StdUnixListener::bind(path);
     nix::sys::stat::umask(former);
     let listener = bound.map_err(fail("bind"))?;
+    listener.set_nonblocking(true).map_err(fail("O_NONBLOCK"))?;
     if let Some(name) = group {
         let group = group_id(name).ok_or_else(|| ControlError::NoGroup(name.to_owned()))?;
         nix::unistd::chown(path, None, Some(group)).map_err(|errno| fail("chown")(errno.into()))?;

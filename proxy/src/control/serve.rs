@@ -5,6 +5,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anabranch_sniffer::Token;
+use anabranch_sniffer::facts::KernelConnection;
+use anabranch_sniffer::story::ConnectionFacts;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -16,17 +19,18 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::reload::{Listening, ListeningNow};
-use crate::worker::Shared;
+use super::{Subject, may_ask};
+use crate::link::SessionFacts;
+use crate::reload::Listening;
+use crate::session::Line;
+use crate::steer::Witnesses;
 
 /// A caller that sends no request in this time is dropped.
 const HEAD: Duration = Duration::from_secs(5);
 
 /// What answers are made of.
 pub(super) struct Desk {
-    pub(super) shared: Arc<Shared>,
-    pub(super) families: Registry,
-    pub(super) listening: ListeningNow,
+    pub(super) subject: Subject,
     /// The socket belongs to a group: whoever its permissions let connect may ask.
     pub(super) open_to_group: bool,
 }
@@ -34,7 +38,7 @@ pub(super) struct Desk {
 pub(super) async fn run(listener: UnixListener, desk: Arc<Desk>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) if may_ask(&stream, &desk) => {
+            Ok((stream, _)) if may_ask(&stream, desk.open_to_group) => {
                 tokio::spawn(converse(stream, desk.clone()));
             }
             Ok((stream, _)) => {
@@ -47,11 +51,6 @@ pub(super) async fn run(listener: UnixListener, desk: Arc<Desk>) {
             }
         }
     }
-}
-
-fn may_ask(stream: &UnixStream, desk: &Desk) -> bool {
-    let Ok(peer) = stream.peer_cred() else { return false };
-    desk.open_to_group || peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw()
 }
 
 async fn converse(stream: UnixStream, desk: Arc<Desk>) {
@@ -75,10 +74,10 @@ fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/status" => json(&status(desk)),
-        "/connections" => json(&desk.shared.registry.lines()),
+        "/connections" => json(&connections(desk)),
         "/metrics" => {
             let mut text = String::new();
-            match prometheus_client::encoding::text::encode(&mut text, &desk.families) {
+            match prometheus_client::encoding::text::encode(&mut text, &desk.subject.families) {
                 Ok(()) => plain(StatusCode::OK, text),
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be written\n".to_owned()),
             }
@@ -95,16 +94,64 @@ struct Status {
     sessions: usize,
     draining: bool,
     counters: BTreeMap<String, u64>,
+    /// How the witnesses are, where this process has the steering side.
+    witnesses: Option<Witnesses>,
+}
+
+/// One connection: the session it is, and what each witness says of it.
+#[derive(Serialize)]
+struct Connection {
+    #[serde(flatten)]
+    session: Session,
+    kernel: Option<KernelConnection>,
+    wire: Vec<ConnectionFacts>,
+}
+
+/// Who tells of the session: the proxy in this process, the one in another, or nobody.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Session {
+    Ours(Line),
+    Told(SessionFacts),
+    Nobodys { session: Option<u64>, token: Option<Token> },
+}
+
+/// The sessions of this process first, each with what is known of its connection; then connections that are no sessions of its.
+fn connections(desk: &Desk) -> Vec<Connection> {
+    let known = desk.subject.steer.as_ref().map(|steer| steer.connections()).unwrap_or_default();
+    let (mut by_token, mut others) = (BTreeMap::new(), Vec::new());
+    for line in known {
+        match line.token {
+            Some(token) => drop(by_token.insert(token, line)),
+            None => others.push(line),
+        }
+    }
+    let mut lines = Vec::new();
+    for session in desk.subject.shared.registry.lines() {
+        let known = session.token().and_then(|token| by_token.remove(&token));
+        let (kernel, wire) = known.map_or((None, Vec::new()), |line| (line.kernel, line.wire));
+        lines.push(Connection { session: Session::Ours(session), kernel, wire });
+    }
+    let rest = by_token.into_values().chain(others);
+    lines.extend(rest.map(|line| {
+        let session = match line.session {
+            Some(told) => Session::Told(told),
+            None => Session::Nobodys { session: None, token: line.token },
+        };
+        Connection { session, kernel: line.kernel, wire: line.wire }
+    }));
+    lines
 }
 
 fn status(desk: &Desk) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        listeners: desk.listening.lock().clone(),
-        sessions: desk.shared.registry.len(),
-        draining: desk.shared.draining.is_cancelled(),
-        counters: counters(&desk.families),
+        listeners: desk.subject.listening.lock().clone(),
+        sessions: desk.subject.shared.registry.len(),
+        draining: desk.subject.shared.draining.is_cancelled(),
+        counters: counters(&desk.subject.families),
+        witnesses: desk.subject.steer.as_ref().map(|steer| steer.witnesses()),
     }
 }
 

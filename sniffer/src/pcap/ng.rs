@@ -84,11 +84,7 @@ impl Sections {
     }
 
     /// Type and length of the next block, which is then in the buffer whole.
-    fn next_block<R: Read>(
-        &mut self,
-        input: &mut Input<R>,
-        packet: u64,
-    ) -> Result<Option<(u32, usize)>, CaptureError> {
+    fn next_block<R: Read>(&mut self, input: &mut Input<R>, packet: u64) -> Result<Option<(u32, usize)>, CaptureError> {
         let at = input.taken;
         let Some(header) = input.peek(12)? else {
             return if input.is_at_end() { Ok(None) } else { Err(CaptureError::CutOff { packet, at }) };

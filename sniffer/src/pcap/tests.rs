@@ -126,7 +126,8 @@ fn next_generation(big: bool) -> Vec<u8> {
         block(big, 6, &[&word(interface)[..], &word(high), &word(low), &len, &word(wire), &padded].concat())
     };
     let nanoseconds = [&half(9)[..], &half(1), &[9, 0, 0, 0], &half(0), &half(0)].concat();
-    let halves = [&half(9)[..], &half(1), &[0x81, 0, 0, 0], &half(14), &half(8), &long(100), &half(0), &half(0)].concat();
+    let halves =
+        [&half(9)[..], &half(1), &[0x81, 0, 0, 0], &half(14), &half(8), &long(100), &half(0), &half(0)].concat();
     let old = [&half(0)[..], &half(0), &word(0), &word(9), &word(2), &word(2), b"pp\0\0"].concat();
     [
         section(big),
@@ -185,7 +186,10 @@ fn what_is_no_capture_is_refused_with_the_reason() {
     }
     let mut no_interface = section(true);
     no_interface.extend(block(true, 6, &[0; 20]));
-    assert_eq!(read_all(&no_interface[..]).1.unwrap().to_string(), "packet 1, at byte 28: an interface that was not said");
+    assert_eq!(
+        read_all(&no_interface[..]).1.unwrap().to_string(),
+        "packet 1, at byte 28: an interface that was not said"
+    );
 }
 
 proptest! {

@@ -65,14 +65,16 @@ fn parse_v4(packet: &[u8], wire_len: usize) -> Result<Packet<'_>, NoSegment> {
     };
     let len = total.checked_sub(header).ok_or(NoSegment::BadLength("IPv4 packet"))?;
     let payload = packet.get(header..).ok_or(CUT)?;
-    let address = |at: usize| Ipv4Addr::from(fixed.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; 4]));
+    let address =
+        |at: usize| Ipv4Addr::from(fixed.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; 4]));
     let (source, destination) = (address(12).into(), address(16).into());
     finish(source, destination, payload, len, more)
 }
 
 fn parse_v6(packet: &[u8], wire_len: usize) -> Result<Packet<'_>, NoSegment> {
     let (fixed, mut rest) = packet.split_first_chunk::<40>().ok_or(CUT)?;
-    let address = |at: usize| Ipv6Addr::from(fixed.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; 16]));
+    let address =
+        |at: usize| Ipv6Addr::from(fixed.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; 16]));
     // Zero: a jumbogram (RFC 2675), or a segment that the card still has to cut.
     let mut len = match usize::from(u16::from_be_bytes([fixed[4], fixed[5]])) {
         0 => wire_len.saturating_sub(40),

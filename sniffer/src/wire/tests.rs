@@ -7,12 +7,13 @@ use crate::wire::tcp::Flags;
 
 /// A TCP header of 24 bytes with one MPTCP option, and three bytes of payload.
 const TCP: &[u8] = &[
-    0x9c, 0x40, 0x0c, 0x38, 0, 0, 0, 7, 0, 0, 0, 9, 0x60, 0x18, 0x01, 0x00, 0, 0, 0, 0, 30, 3, 0x51, 0, b'a', b'b', b'c',
+    0x9c, 0x40, 0x0c, 0x38, 0, 0, 0, 7, 0, 0, 0, 9, 0x60, 0x18, 0x01, 0x00, 0, 0, 0, 0, 30, 3, 0x51, 0, b'a', b'b',
+    b'c',
 ];
 
 fn v4(header_words: u8, fragment: u16, total: Option<u16>) -> Vec<u8> {
     let header = usize::from(header_words) * 4;
-    let total = total.unwrap_or(u16::try_from(header + TCP.len()).unwrap());
+    let total = total.unwrap_or_else(|| u16::try_from(header + TCP.len()).unwrap());
     let mut packet = vec![0x40 | header_words, 0];
     packet.extend(total.to_be_bytes());
     packet.extend([0, 0]);

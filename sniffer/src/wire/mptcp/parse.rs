@@ -61,7 +61,7 @@ impl Options<'_> {
     /// An option that is longer than what there is.
     fn overrun(&self, option: &[u8], length: u8) -> Malformed {
         let subtype = option.get(2).map(|byte| Subtype::from_number(byte >> 4));
-        let reason = if self.missing && length >= 2 || option.len() < 2 && self.missing {
+        let reason = if self.missing && (length >= 2 || option.len() < 2) {
             Reason::NotCaptured
         } else if length < 2 {
             Reason::BadLength
@@ -163,9 +163,7 @@ fn join(nibble: u8, body: &[u8], flags: Flags) -> Result<Join, Reason> {
         // Reserved in the third form.
         let addr_id = fields.take::<1>().map(|[id]| AddrId(id))?;
         match (flags.has(Flags::SYN), flags.has(Flags::ACK), body.len() + 3) {
-            (true, false, 12) => {
-                Some(Join::Syn { backup, addr_id, token: Token(fields.u32()?), nonce: fields.u32()? })
-            }
+            (true, false, 12) => Some(Join::Syn { backup, addr_id, token: Token(fields.u32()?), nonce: fields.u32()? }),
             (true, true, 16) => {
                 Some(Join::SynAck { backup, addr_id, hmac: Hmac(fields.take()?), nonce: fields.u32()? })
             }

@@ -158,12 +158,10 @@ fn any_option() -> impl Strategy<Value = (MptcpOption<'static>, Flags)> {
         any::<[u8; 20]>().prop_map(|hmac| (MptcpOption::Join(Join::Ack { hmac: Hmac(hmac) }), ACK)),
         dss.prop_map(|option| (option, ACK)),
         add_addr.prop_map(|option| (option, ACK)),
-        prop_oneof![Just(&[1][..]), Just(&[1, 2][..]), Just(&[9; 8][..])].prop_map(|ids: &'static [u8]| {
-            (MptcpOption::RemoveAddr(RemoveAddr { ids }), ACK)
-        }),
-        (any::<bool>(), any::<Option<u8>>()).prop_map(|(backup, id)| {
-            (MptcpOption::Prio(Prio { backup, addr_id: id.map(AddrId) }), ACK)
-        }),
+        prop_oneof![Just(&[1][..]), Just(&[1, 2][..]), Just(&[9; 8][..])]
+            .prop_map(|ids: &'static [u8]| { (MptcpOption::RemoveAddr(RemoveAddr { ids }), ACK) }),
+        (any::<bool>(), any::<Option<u8>>())
+            .prop_map(|(backup, id)| { (MptcpOption::Prio(Prio { backup, addr_id: id.map(AddrId) }), ACK) }),
         any::<u64>().prop_map(|dsn| (MptcpOption::Fail(Fail { dsn }), ACK)),
         key().prop_map(|receiver_key| (MptcpOption::FastClose(FastClose { receiver_key }), ACK)),
         (0_u8..16, any::<u8>()).prop_map(|(flags, reason)| {

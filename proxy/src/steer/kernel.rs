@@ -1,0 +1,215 @@
+//! The kernel as a witness: its path manager's events as they come, and a look at every subflow's socket now and then.
+//!
+//! Events tell at once what begins and ends; sockets tell what events do not carry. When events are lost, and at the
+//! start, the sockets tell all there is. Looking costs as much as there are sockets, so it is done the less often the
+//! longer it takes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anabranch_kernel::mptcp_pm::{ConnectionEvent, Event, Events, MptcpPmError, Notice, SubflowEvent};
+use anabranch_kernel::netlink::NetlinkError;
+use anabranch_kernel::packet::wait_readable;
+use anabranch_kernel::sock_diag::{self, AddressFamily, Query, SockDiag, States, TcpSocket};
+use anabranch_kernel::tcp_info::TcpState;
+use anabranch_sniffer::facts::{KernelConnection, KernelEvent, KernelSubflow};
+use anabranch_sniffer::wire::mptcp::ResetReason;
+use anabranch_sniffer::{AddrId, FourTuple, SubflowKind, Token};
+
+use super::{Desk, now};
+use crate::http::chain;
+
+/// At most one part in so many of a core's time goes into looking.
+const SHARE: u32 = 50;
+
+/// Events taken before others have their turn.
+const TURN: usize = 256;
+
+/// How long to wait for events before looking at the clock.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Watches until it is told to stop, or the kernel cannot be a witness, which it then has said with the reason.
+pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
+    let (mut events, mut diag) = match open() {
+        Ok(opened) => opened,
+        Err(why) => {
+            tracing::warn!(%why, "the kernel is no witness: subflows are not told");
+            desk.witnesses.lock().kernel = Some(why);
+            return;
+        }
+    };
+    tracing::info!("the kernel is a witness: path manager events and sockets");
+    let mut seen = Seen::new();
+    let mut due = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let now = Instant::now();
+        if now >= due {
+            if let Err(error) = look(desk, &mut diag, &mut seen) {
+                tracing::debug!(why = %chain(&error), "the sockets cannot be asked");
+                // The socket is of no use after an error; the next look has another.
+                diag = SockDiag::open().unwrap_or(diag);
+            }
+            due = Instant::now() + interval.max(now.elapsed() * SHARE);
+        }
+        if let Err(error) = wait_readable(&[&events], WAIT.min(due.saturating_duration_since(now))) {
+            tracing::error!(%error, "the kernel witness cannot wait for events, and ends");
+            return;
+        }
+        if take(desk, &mut events) == Taken::Lost {
+            desk.witnesses.lock().events_lost += 1;
+            due = Instant::now();
+        }
+    }
+}
+
+fn open() -> Result<(Events, SockDiag), String> {
+    let events = Events::open().map_err(|error| match error {
+        MptcpPmError::NotPermitted(_) => "CAP_NET_ADMIN is missing; run as root, or give the capability".to_owned(),
+        other => chain(&other),
+    })?;
+    let diag = SockDiag::open().map_err(|error| chain(&error))?;
+    Ok((events, diag))
+}
+
+/// How far the waiting events were read.
+#[derive(PartialEq)]
+enum Taken {
+    /// All of them, or as many as one turn takes.
+    Rest,
+    /// Some never came.
+    Lost,
+}
+
+fn take(desk: &Desk, events: &mut Events) -> Taken {
+    for _ in 0..TURN {
+        match events.recv() {
+            Ok(Some(Notice::Event(event))) => {
+                if let Some(event) = translate(event) {
+                    desk.facts.lock().on_kernel(&event, now());
+                }
+            }
+            Ok(Some(Notice::Lost)) => return Taken::Lost,
+            Ok(None) => return Taken::Rest,
+            Err(error) => {
+                tracing::debug!(why = %chain(&error), "an event of the kernel's cannot be read");
+                if !matches!(error, MptcpPmError::Event(_)) {
+                    return Taken::Rest;
+                }
+            }
+        }
+    }
+    Taken::Rest
+}
+
+/// An event in the words of the facts; `None` for one that is not about a connection, or not of this room's interest.
+fn translate(event: Event) -> Option<KernelEvent> {
+    let flow = |local, remote| FourTuple::new(local, remote).ok();
+    let begun = |of: &ConnectionEvent| Some((Token(of.token), flow(of.local, of.remote)?));
+    let ids = |of: &SubflowEvent| (of.local_id.map(AddrId), of.remote_id.map(AddrId));
+    let subflow = |of: &SubflowEvent| Some((Token(of.token), flow(of.local, of.remote)?));
+    Some(match event {
+        Event::Created(of) => begun(&of).map(|(token, flow)| KernelEvent::Created { token, flow })?,
+        Event::Established(of) => begun(&of).map(|(token, flow)| KernelEvent::Established { token, flow })?,
+        Event::Closed { token } => KernelEvent::Closed { token: Token(token) },
+        Event::SubflowEstablished(of) => {
+            let ((token, flow), (local_id, remote_id)) = (subflow(&of)?, ids(&of));
+            KernelEvent::SubflowEstablished { token, flow, local_id, remote_id, backup: of.backup }
+        }
+        Event::SubflowClosed(of) => {
+            let (token, flow) = subflow(&of)?;
+            let reason = of.reset_reason.and_then(|reason| u8::try_from(reason).ok()).map(ResetReason);
+            KernelEvent::SubflowClosed { token, flow, error: of.error.map(u32::from), reason }
+        }
+        Event::SubflowPriority(of) => {
+            let (token, flow) = subflow(&of)?;
+            KernelEvent::Priority { token, flow, backup: of.backup? }
+        }
+        Event::Announced { token, remote_id, address, port } => {
+            KernelEvent::Announced { token: Token(token), addr_id: AddrId(remote_id), address, port }
+        }
+        Event::Removed { token, remote_id } => KernelEvent::Removed { token: Token(token), addr_id: AddrId(remote_id) },
+        Event::ListenerCreated(_) | Event::ListenerClosed(_) | Event::Unknown(_) => return None,
+    })
+}
+
+/// Every connection that the sockets tell of, by token.
+type Seen = BTreeMap<Token, KernelConnection>;
+
+/// Asks the sockets for all there is, and closes what they told of before and tell of no more.
+fn look(desk: &Desk, diag: &mut SockDiag, before: &mut Seen) -> Result<(), NetlinkError> {
+    let mut seen = Seen::new();
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let query = Query { family, states: alive(), local_port: None };
+        diag.tcp(query, |socket| {
+            if let Some((token, subflow)) = subflow(&socket) {
+                let connection = seen.entry(token).or_insert_with(|| KernelConnection::new(token));
+                // A dump is not of one moment: a socket can come twice.
+                if !connection.subflows.iter().any(|known| known.flow == subflow.flow) {
+                    connection.subflows.push(subflow);
+                }
+            }
+        })?;
+        diag.mptcp(query, |socket| {
+            let Some(info) = socket.info() else { return };
+            if let Some(connection) = seen.get_mut(&Token(info.token)) {
+                connection.fallback = Some(info.fallback);
+                connection.checksum = info.checksum;
+                connection.bytes_sent = info.bytes_sent;
+                connection.bytes_received = info.bytes_received;
+                connection.bytes_retransmitted = info.bytes_retrans;
+            }
+        })?;
+    }
+    let at = now();
+    let mut facts = desk.facts.lock();
+    for token in before.keys().filter(|token| !seen.contains_key(token)) {
+        facts.on_kernel(&KernelEvent::Closed { token: *token }, at);
+    }
+    for connection in seen.values() {
+        facts.observe_kernel(connection.clone(), at);
+    }
+    drop(facts);
+    *before = seen;
+    Ok(())
+}
+
+/// States in which a subflow carries, or may yet carry, data.
+const fn alive() -> States {
+    States::of(TcpState::Established)
+        .and(TcpState::SynSent)
+        .and(TcpState::SynReceived)
+        .and(TcpState::FinWait1)
+        .and(TcpState::FinWait2)
+        .and(TcpState::CloseWait)
+        .and(TcpState::LastAck)
+        .and(TcpState::Closing)
+}
+
+fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> {
+    let told = socket.subflow()?;
+    let flow = FourTuple::new(socket.head.local, socket.head.remote).ok()?;
+    let info = socket.info();
+    let info = info.as_ref();
+    let kind = told.flags.kind().map(|kind| match kind {
+        sock_diag::SubflowKind::Initial => SubflowKind::Initial,
+        sock_diag::SubflowKind::Joined => SubflowKind::Joined,
+    });
+    let subflow = KernelSubflow {
+        flow,
+        local_id: told.local_id.map(AddrId),
+        remote_id: told.remote_id.map(AddrId),
+        kind,
+        established: matches!(socket.head.state, TcpState::Established | TcpState::CloseWait),
+        backup_by_local: Some(told.flags.backup_by_us()),
+        backup_by_remote: Some(told.flags.backup_by_peer()),
+        rtt: info.map(|info| info.rtt).filter(|rtt| !rtt.is_zero()),
+        bytes_sent: info.and_then(|info| info.bytes_sent),
+        bytes_received: info.and_then(|info| info.bytes_received),
+        bytes_acked: info.and_then(|info| info.bytes_acked),
+        bytes_retransmitted: info.and_then(|info| info.bytes_retrans),
+        delivery_rate: info.and_then(|info| info.delivery_rate),
+        congestion_window: info.map(|info| info.snd_cwnd),
+    };
+    Some((Token(told.local_token), subflow))
+}
