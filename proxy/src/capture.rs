@@ -3,7 +3,9 @@
 //! Called by the wire witness and by `sniff`.
 
 use anabranch_kernel::packet::filter::{self, Framing};
-use anabranch_kernel::packet::ring::{PacketRing, RingOptions};
+use std::iter::Peekable;
+
+use anabranch_kernel::packet::ring::{Frame, Frames, PacketRing, RingOptions};
 use anabranch_kernel::packet::{PacketError, framing};
 use anabranch_sniffer::wire::LinkType;
 
@@ -19,4 +21,32 @@ pub(crate) fn open_ring(interface: &str, payload: u32) -> Result<Option<(PacketR
     };
     let ring = PacketRing::open(interface, &filter::mptcp(framing, payload), RingOptions::default())?;
     Ok(Some((ring, link)))
+}
+
+/// Takes one block of each ring, frames in the order of time over all of them; whether there was any.
+///
+/// Blocks of different interfaces are handed over at different moments. Were they taken one after the other, the data of a
+/// connection over both would seem to arrive out of order.
+pub(crate) fn take_blocks<'r, E>(
+    rings: impl Iterator<Item = &'r mut (PacketRing, LinkType)>,
+    take: &mut dyn FnMut(LinkType, &Frame<'_>) -> Result<(), E>,
+) -> Result<bool, E> {
+    let blocks: Vec<_> = rings.filter_map(|(ring, link)| ring.next_block().map(|block| (*link, block))).collect();
+    let mut waiting: Vec<Waiting<'_>> = blocks.iter().map(|(link, block)| (*link, block.frames().peekable())).collect();
+    while let Some((link, frames)) = earliest(&mut waiting) {
+        if let Some(frame) = frames.next() {
+            take(*link, &frame)?;
+        }
+    }
+    Ok(!blocks.is_empty())
+}
+
+/// Frames of one block, still to be taken.
+type Waiting<'b> = (LinkType, Peekable<Frames<'b>>);
+
+/// The block whose next frame is the oldest; `None` when all are used up.
+fn earliest<'w, 'b>(waiting: &'w mut [Waiting<'b>]) -> Option<&'w mut Waiting<'b>> {
+    let heads = waiting.iter_mut().enumerate();
+    let (_, index) = heads.filter_map(|(index, (_, frames))| Some((frames.peek()?.at, index))).min()?;
+    waiting.get_mut(index)
 }

@@ -36,6 +36,7 @@ mod fallback;
 mod flow;
 mod half_open;
 mod handshake;
+mod holes;
 mod join;
 mod outbox;
 mod plain;

@@ -64,7 +64,10 @@ impl Drop for Guard {
 #[must_use]
 pub fn default_path(role: Role) -> PathBuf {
     let directory = match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) if !nix::unistd::geteuid().is_root() => PathBuf::from(runtime),
+        // Empty is as good as unset, and a relative one means nothing (XDG Base Directory Specification).
+        Some(runtime) if !nix::unistd::geteuid().is_root() && Path::new(&runtime).is_absolute() => {
+            PathBuf::from(runtime)
+        }
         _ if nix::unistd::geteuid().is_root() => PathBuf::from("/run"),
         _ => std::env::temp_dir().join(format!("user-{}", nix::unistd::geteuid())),
     };

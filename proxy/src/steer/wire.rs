@@ -4,18 +4,19 @@
 //! tried again: its subflows are then missing from this witness's word, and it says so.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_config::IfaceName;
-use anabranch_kernel::packet::ring::PacketRing;
+use anabranch_kernel::packet::ring::{Frame, PacketRing};
 use anabranch_kernel::packet::wait_readable;
 use anabranch_sniffer::track::Tracker;
 use anabranch_sniffer::wire::{self, LinkType};
 
 use super::report::Interface;
 use super::{Desk, now};
-use crate::capture::open_ring;
+use crate::capture::{open_ring, take_blocks};
 use crate::http::chain;
 
 /// How long to wait for frames before looking at the clock.
@@ -23,6 +24,9 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// How often the table gets a snapshot of every connection, and an interface that failed is tried again.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Blocks of each ring taken before the clock is looked at again.
+const TURN: usize = 64;
 
 /// An interface under watch, or the lack of it.
 struct Watch {
@@ -46,29 +50,21 @@ pub(super) fn run(interfaces: &[IfaceName], desk: &Desk, stop: &AtomicBool) {
             tracing::error!(%error, "the wire witness cannot wait for frames, and ends");
             return;
         }
-        for watch in &mut watches {
-            if let Some((ring, link)) = &mut watch.ring {
-                drain(ring, *link, &mut tracker);
+        for _ in 0..TURN {
+            let rings = watches.iter_mut().filter_map(|watch| watch.ring.as_mut());
+            if !take_blocks(rings, &mut |link, frame| observe(&mut tracker, link, frame)).unwrap_or(false) {
+                break;
             }
         }
         tell(&mut tracker, desk);
     }
 }
 
-fn drain(ring: &mut PacketRing, link: LinkType, tracker: &mut Tracker) {
-    // One turn over the whole ring at most: the clock and the other interfaces wait.
-    let mut blocks = 0;
-    while let Some(block) = ring.next_block() {
-        for frame in block.frames() {
-            if let Ok(segment) = wire::parse(link, frame.captured, frame.wire_len) {
-                tracker.on_segment(&segment, segment.mptcp().filter_map(Result::ok), frame.at);
-            }
-        }
-        blocks += 1;
-        if blocks >= 64 {
-            return;
-        }
+fn observe(tracker: &mut Tracker, link: LinkType, frame: &Frame<'_>) -> Result<(), Infallible> {
+    if let Ok(segment) = wire::parse(link, frame.captured, frame.wire_len) {
+        tracker.on_segment(&segment, segment.mptcp().filter_map(Result::ok), frame.at);
     }
+    Ok(())
 }
 
 /// Hands events on as they come.

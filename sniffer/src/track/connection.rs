@@ -4,13 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::arena::NONE;
+use super::holes::{Filled, Holes};
 use crate::crypto;
 use crate::event::{ConnId, ConnectionEnd, End, Ends, FallbackReason, Verified};
 use crate::id::{AddrId, Token};
 use crate::wire::mptcp::{DataSeq, Key};
-
-/// Holes remembered per direction; more than this many at once are seen where several subflows run far apart.
-const HOLES: usize = 4;
 
 /// Data sequence numbers closer than this are before and after one another; the rest is noise.
 const NEAR: u64 = 1 << 31;
@@ -66,7 +64,7 @@ pub(super) struct Announcement {
 }
 
 /// Where the data of one direction stands.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Data {
     /// The number before the first byte's.
     pub(super) idsn: Option<u64>,
@@ -78,12 +76,11 @@ pub(super) struct Data {
     pub(super) fin: Option<u64>,
     /// Only lower halves of numbers were seen: the upper ones are guesses.
     narrow: bool,
-    hole_count: u8,
-    /// What was passed over and not mapped so far, as the lower halves of numbers.
-    holes: [(u32, u32); HOLES],
-    /// Bytes mapped again.
+    /// What was passed over and not mapped so far.
+    holes: Holes,
+    /// Bytes mapped again, as far as can be told.
     pub(super) reinjected: u64,
-    /// Bytes mapped later than bytes that follow them.
+    /// Bytes mapped later than bytes that follow them, as far as can be told.
     pub(super) reordered: u64,
 }
 
@@ -199,7 +196,7 @@ impl Data {
             return None;
         }
         if start == high || is_after(start, high) {
-            self.open(lower(high), lower(start));
+            self.holes.open(lower(high), lower(start));
             self.high = Some(end);
             return Some(0);
         }
@@ -207,9 +204,8 @@ impl Data {
         if is_after(end, high) {
             self.high = Some(end);
         }
-        let filled = self.fill(lower(start), lower(below));
-        self.reordered += filled;
-        let again = below.wrapping_sub(start).saturating_sub(filled);
+        let Filled { late, again } = self.holes.fill(lower(start), lower(below));
+        self.reordered += late;
         self.reinjected += again;
         Some(again)
     }
@@ -226,51 +222,6 @@ impl Data {
             (ack, _) => ack,
         };
         Some(end.wrapping_sub(self.idsn?.wrapping_add(1)))
-    }
-
-    /// Remembers a hole; the oldest has to go when there are too many, and what fills it counts as mapped again.
-    fn open(&mut self, from: u32, to: u32) {
-        if from == to {
-            return;
-        }
-        if usize::from(self.hole_count) == HOLES {
-            self.holes.rotate_left(1);
-            self.hole_count -= 1;
-        }
-        self.holes[usize::from(self.hole_count)] = (from, to);
-        self.hole_count += 1;
-    }
-
-    /// Takes `from..to` out of the holes: how much of it there was.
-    fn fill(&mut self, from: u32, to: u32) -> u64 {
-        let old = self.holes;
-        let count = usize::from(std::mem::take(&mut self.hole_count));
-        let mut filled = 0;
-        for &(first, last) in &old[..count] {
-            // Numbers wrap: compared by their distance from the hole's beginning.
-            let len = last.wrapping_sub(first);
-            let begin = clamp(from.wrapping_sub(first), len);
-            let end = clamp(to.wrapping_sub(first), len);
-            if begin >= end {
-                self.open(first, last);
-                continue;
-            }
-            filled += u64::from(end - begin);
-            self.open(first, first.wrapping_add(begin));
-            self.open(first.wrapping_add(end), last);
-        }
-        filled
-    }
-}
-
-/// A distance that may be backwards, cut to `0..=len`.
-const fn clamp(offset: u32, len: u32) -> u32 {
-    if offset > u32::MAX / 2 {
-        0
-    } else if offset > len {
-        len
-    } else {
-        offset
     }
 }
 

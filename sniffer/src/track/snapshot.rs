@@ -50,7 +50,7 @@ impl Tracker {
 
     fn facts_of(&self, connection: &Connection) -> ConnectionFacts {
         let subflows = self.subflows_of(connection).map(|(_, subflow)| subflow_facts(connection, subflow)).collect();
-        let data = connection.data;
+        let data = &connection.data;
         let announcements = connection.addresses.iter().map(|told| AnnouncementFacts {
             by: told.by,
             addr_id: told.addr_id,

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anabranch_kernel::packet::ring::PacketRing;
+use anabranch_kernel::packet::ring::{self, PacketRing};
 use anabranch_kernel::packet::wait_readable;
 use anabranch_sniffer::pcap::{Capture, Frame, Writer};
 use anabranch_sniffer::wire::LinkType;
 
 use super::SniffError;
 use super::print::Printer;
-use crate::capture::open_ring;
+use crate::capture::{open_ring, take_blocks};
 
 /// How often progress is told, and what a live capture prints is handed on.
 const BEAT: Duration = Duration::from_millis(250);
+
+/// Blocks of each ring taken before the clock is looked at again.
+const TURN: usize = 64;
 
 /// Reads a capture to its end.
 pub(super) fn read(file: &Path, mut printer: Printer, write: Option<&Path>) -> Result<(), SniffError> {
@@ -74,10 +77,16 @@ pub(super) fn watch(interfaces: &[String], mut printer: Printer, write: Option<&
     while !stop.load(Ordering::Relaxed) && !printer.reader_is_gone() {
         let sockets: Vec<&PacketRing> = rings.iter().map(|(ring, _)| ring).collect();
         wait_readable(&sockets, BEAT).map_err(|source| SniffError::Os { what: "poll", source })?;
-        for (ring, link) in &mut rings {
-            drain(ring, *link, &mut number, &mut |frame| {
-                if printer.frame(frame) { copy.keep(frame) } else { Ok(()) }
-            })?;
+        let mut take = |link, frame: &ring::Frame<'_>| {
+            number += 1;
+            let (captured, wire_len) = (frame.captured, frame.wire_len);
+            let frame = Frame { number, at: frame.at, link: Some(link), captured, wire_len };
+            if printer.frame(&frame) { copy.keep(&frame) } else { Ok(()) }
+        };
+        for _ in 0..TURN {
+            if !take_blocks(rings.iter_mut(), &mut take)? {
+                break;
+            }
         }
         if beat.elapsed() >= BEAT {
             beat = Instant::now();
@@ -92,23 +101,6 @@ pub(super) fn watch(interfaces: &[String], mut printer: Printer, write: Option<&
     }
     printer.finish(dropped);
     copy.finish()
-}
-
-/// Takes what a ring holds now.
-fn drain(
-    ring: &mut PacketRing,
-    link: LinkType,
-    number: &mut u64,
-    take: &mut dyn FnMut(&Frame<'_>) -> Result<(), SniffError>,
-) -> Result<(), SniffError> {
-    while let Some(block) = ring.next_block() {
-        for frame in block.frames() {
-            *number += 1;
-            let (captured, wire_len) = (frame.captured, frame.wire_len);
-            take(&Frame { number: *number, at: frame.at, link: Some(link), captured, wire_len })?;
-        }
-    }
-    Ok(())
 }
 
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>, SniffError> {
