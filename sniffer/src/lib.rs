@@ -1,8 +1,9 @@
 //! Which MPTCP connections and subflows there are, and how they do.
 //!
-//! Pure: segments, kernel events and `now` in; facts out. What lives here so far: the identities that facts are about, with
-//! the words of RFC 8684. What does not: reading packets (`kernel`), deciding anything (`throttle`). Called by `throttle`
-//! and `proxy`. Invariant: two witnesses of one subflow, the wire and the kernel, name it by equal values.
+//! Pure: frames, kernel events and `now` in; facts out. A frame becomes a segment with its options (`wire`), segments become
+//! connections and subflows (`track`), both witnesses' words become one table (`facts`); `pcap`, `filter`, `show` and `story`
+//! serve who reads a capture. What does not live here: reading packets (`kernel`), deciding anything (`throttle`). Called by
+//! `throttle` and `proxy`. Invariant: two witnesses of one subflow, the wire and the kernel, name it by equal values.
 
 pub mod crypto;
 pub mod event;
