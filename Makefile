@@ -36,7 +36,7 @@ lab: setup-lab build ## Every experiment in full; the results go to docs/results
 	@tests/experiments.sh $(RESULTS)
 
 build: setup-run ## Build the release binaries
-	@cargo build --release --locked
+	@cargo build --release --locked -p anabranch -p anabranch-lab
 
 lint: setup-test ## rustfmt and clippy
 	@cargo fmt --all --check

@@ -86,6 +86,7 @@ pub struct Options {
 ///
 /// Errors: [`StartError`], before the first connection is accepted; nothing is left behind.
 pub fn run(options: Options) -> Result<usize, StartError> {
+    anabranch_kernel::memory::keep_large_blocks_apart();
     let config = Arc::new(options.config);
     let (out, _guard) = tracing_appender::non_blocking(std::io::stdout());
     start_logging(&config);

@@ -99,10 +99,10 @@ impl Session {
         SessionFacts {
             session: self.id,
             token,
-            listener: self.listener.to_string(),
+            listener: self.listener.to_shared(),
             client: self.client,
-            subscriber: self.subscriber().map(|name| name.to_string()),
-            origin: self.target.lock().as_ref().map(ToString::to_string),
+            subscriber: self.subscriber(),
+            origin: self.target.lock().clone(),
         }
     }
 

@@ -57,6 +57,9 @@ pub struct Steer {
 /// How long one witness may be behind the other before that is a disagreement: longer than two looks at the sockets.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// News taken in at once.
+const HEARD: usize = 256;
+
 /// How often disagreements are looked for, and this machine's addresses read again.
 const BEAT: Duration = Duration::from_secs(3);
 
@@ -172,12 +175,15 @@ async fn listen(proxy: Proxy, desk: &Desk) {
 }
 
 async fn hear(mut end: End<Directive, News>, desk: &Desk) {
-    while let Some(news) = end.from.recv().await {
+    let mut batch = Vec::new();
+    while end.from.recv_many(&mut batch, HEARD).await > 0 {
         let mut sessions = desk.sessions.lock();
-        match news {
-            News::Forget => sessions.clear(),
-            News::Session(facts) => drop(sessions.insert(facts.session, facts)),
-            News::Ended(session) => drop(sessions.remove(&session)),
+        for news in batch.drain(..) {
+            match news {
+                News::Forget => sessions.clear(),
+                News::Session(facts) => drop(sessions.insert(facts.session, facts)),
+                News::Ended(session) => drop(sessions.remove(&session)),
+            }
         }
     }
 }

@@ -123,7 +123,8 @@ pub struct FactsTable {
     wire_runs: bool,
     /// Where the kernel can be a witness.
     local: HashSet<IpAddr>,
-    known: HashMap<u64, Known>,
+    /// Boxed: a table half empty is half as large then.
+    known: HashMap<u64, Box<Known>>,
     by_connection: HashMap<ConnId, u64>,
     by_token: HashMap<Token, u64>,
     by_flow: HashMap<FlowKey, u64>,
@@ -276,25 +277,25 @@ impl FactsTable {
     ///
     /// Shape:   in no order that means anything
     pub fn connections(&self) -> impl Iterator<Item = Fact> {
-        self.known.values().map(Known::fact)
+        self.known.values().map(|known| known.fact())
     }
 
     /// What is known of the kernel's connection with a token.
     #[must_use]
     pub fn by_token(&self, token: Token) -> Option<Fact> {
-        self.by_token.get(&token).and_then(|id| self.known.get(id)).map(Known::fact)
+        self.by_token.get(&token).and_then(|id| self.known.get(id)).map(|known| known.fact())
     }
 
     /// What is known of a connection seen on the wire.
     #[must_use]
     pub fn by_connection(&self, connection: ConnId) -> Option<Fact> {
-        self.by_connection.get(&connection).and_then(|id| self.known.get(id)).map(Known::fact)
+        self.by_connection.get(&connection).and_then(|id| self.known.get(id)).map(|known| known.fact())
     }
 
     /// What is known of the connection with a flow, in whichever direction it is named.
     #[must_use]
     pub fn by_flow(&self, flow: &FourTuple) -> Option<Fact> {
-        self.by_flow.get(&FlowKey::of(flow)).and_then(|id| self.known.get(id)).map(Known::fact)
+        self.by_flow.get(&FlowKey::of(flow)).and_then(|id| self.known.get(id)).map(|known| known.fact())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::Invalid;
 
@@ -10,12 +11,17 @@ macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $wrong:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The text, shared: thousands of sessions name one listener.
+            pub fn to_shared(&self) -> Arc<str> {
+                self.0.clone()
             }
         }
 

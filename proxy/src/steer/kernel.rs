@@ -4,14 +4,13 @@
 //! start, the sockets tell all there is. Looking costs as much as there are sockets, so it is done the less often the
 //! longer it takes.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_kernel::mptcp_pm::{ConnectionEvent, Event, Events, MptcpPmError, Notice, SubflowEvent};
 use anabranch_kernel::netlink::NetlinkError;
 use anabranch_kernel::packet::wait_readable;
-use anabranch_kernel::sock_diag::{self, AddressFamily, Query, SockDiag, States, TcpSocket};
+use anabranch_kernel::sock_diag::{self, AddressFamily, MptcpSocket, Query, SockDiag, States, TcpSocket};
 use anabranch_kernel::tcp_info::TcpState;
 use anabranch_sniffer::facts::{KernelConnection, KernelEvent, KernelSubflow};
 use anabranch_sniffer::wire::mptcp::ResetReason;
@@ -24,7 +23,10 @@ use crate::http::chain;
 const SHARE: u32 = 50;
 
 /// Events taken before others have their turn.
-const TURN: usize = 256;
+const TURN: usize = 1024;
+
+/// How long to let events gather once some have come.
+const BATCH: Duration = Duration::from_millis(5);
 
 /// How long to wait for events before looking at the clock.
 const WAIT: Duration = Duration::from_millis(50);
@@ -40,12 +42,12 @@ pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
         }
     };
     tracing::info!("the kernel is a witness: path manager events and sockets");
-    let mut seen = Seen::new();
+    let mut sockets = Look::default();
     let mut due = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         if now >= due {
-            if let Err(error) = look(desk, &mut diag, &mut seen) {
+            if let Err(error) = sockets.again(desk, &mut diag) {
                 tracing::debug!(why = %chain(&error), "the sockets cannot be asked");
                 // The socket is of no use after an error; the next look has another.
                 diag = SockDiag::open().unwrap_or(diag);
@@ -56,11 +58,21 @@ pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
             tracing::error!(%error, "the kernel witness cannot wait for events, and ends");
             return;
         }
-        if take(desk, &mut events) == Taken::Lost {
-            desk.witnesses.lock().events_lost += 1;
-            due = Instant::now();
+        match take(desk, &mut events) {
+            Taken::Nothing => {}
+            // More come soon where there are many: one wake for all of them.
+            Taken::Some => gather(),
+            Taken::Lost => {
+                desk.witnesses.lock().events_lost += 1;
+                due = Instant::now();
+            }
         }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a thread of its own: nobody else waits")]
+fn gather() {
+    std::thread::sleep(BATCH);
 }
 
 fn open() -> Result<(Events, SockDiag), String> {
@@ -73,16 +85,17 @@ fn open() -> Result<(Events, SockDiag), String> {
 }
 
 /// How far the waiting events were read.
-#[derive(PartialEq)]
 enum Taken {
+    /// There was none.
+    Nothing,
     /// All of them, or as many as one turn takes.
-    Rest,
+    Some,
     /// Some never came.
     Lost,
 }
 
 fn take(desk: &Desk, events: &mut Events) -> Taken {
-    for _ in 0..TURN {
+    for turn in 0..TURN {
         match events.recv() {
             Ok(Some(Notice::Event(event))) => {
                 if let Some(event) = translate(event) {
@@ -90,16 +103,17 @@ fn take(desk: &Desk, events: &mut Events) -> Taken {
                 }
             }
             Ok(Some(Notice::Lost)) => return Taken::Lost,
-            Ok(None) => return Taken::Rest,
+            Ok(None) if turn == 0 => return Taken::Nothing,
+            Ok(None) => return Taken::Some,
             Err(error) => {
                 tracing::debug!(why = %chain(&error), "an event of the kernel's cannot be read");
                 if !matches!(error, MptcpPmError::Event(_)) {
-                    return Taken::Rest;
+                    return Taken::Nothing;
                 }
             }
         }
     }
-    Taken::Rest
+    Taken::Some
 }
 
 /// An event in the words of the facts; `None` for one that is not about a connection, or not of this room's interest.
@@ -133,45 +147,65 @@ fn translate(event: Event) -> Option<KernelEvent> {
     })
 }
 
-/// Every connection that the sockets tell of, by token.
-type Seen = BTreeMap<Token, KernelConnection>;
+/// What one look at the sockets saw, and the tokens of the one before.
+#[derive(Default)]
+struct Look {
+    /// Subflows with the token of their connection, sorted by it.
+    subflows: Vec<(Token, KernelSubflow)>,
+    /// Connections as they are without their subflows, sorted by token.
+    connections: Vec<KernelConnection>,
+    /// The tokens of the look before.
+    before: Vec<Token>,
+}
 
-/// Asks the sockets for all there is, and closes what they told of before and tell of no more.
-fn look(desk: &Desk, diag: &mut SockDiag, before: &mut Seen) -> Result<(), NetlinkError> {
-    let mut seen = Seen::new();
-    for family in [AddressFamily::V4, AddressFamily::V6] {
-        let query = Query { family, states: alive(), local_port: None };
-        diag.tcp(query, |socket| {
-            if let Some((token, subflow)) = subflow(&socket) {
-                let connection = seen.entry(token).or_insert_with(|| KernelConnection::new(token));
-                // A dump is not of one moment: a socket can come twice.
-                if !connection.subflows.iter().any(|known| known.flow == subflow.flow) {
-                    connection.subflows.push(subflow);
-                }
-            }
-        })?;
-        diag.mptcp(query, |socket| {
-            let Some(info) = socket.info() else { return };
-            if let Some(connection) = seen.get_mut(&Token(info.token)) {
-                connection.fallback = Some(info.fallback);
-                connection.checksum = info.checksum;
-                connection.bytes_sent = info.bytes_sent;
-                connection.bytes_received = info.bytes_received;
-                connection.bytes_retransmitted = info.bytes_retrans;
-            }
-        })?;
+impl Look {
+    /// Asks the sockets for all there is, and closes what they told of before and tell of no more.
+    fn again(&mut self, desk: &Desk, diag: &mut SockDiag) -> Result<(), NetlinkError> {
+        for family in [AddressFamily::V4, AddressFamily::V6] {
+            let query = Query { family, states: alive(), local_port: None };
+            diag.tcp(query, |socket| self.subflows.extend(subflow(&socket)))?;
+            diag.mptcp(query, |socket| self.connections.extend(connection(&socket)))?;
+        }
+        self.subflows.sort_by_key(|(token, _)| *token);
+        self.connections.sort_by_key(|connection| connection.token);
+        self.tell(desk);
+        // As large as everything that lives: not kept until the next look.
+        (self.subflows, self.connections) = Default::default();
+        Ok(())
     }
-    let at = now();
-    let mut facts = desk.facts.lock();
-    for token in before.keys().filter(|token| !seen.contains_key(token)) {
-        facts.on_kernel(&KernelEvent::Closed { token: *token }, at);
+
+    fn tell(&mut self, desk: &Desk) {
+        let at = now();
+        let mut facts = desk.facts.lock();
+        let mut seen = Vec::with_capacity(self.before.len());
+        for one in self.subflows.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some(&(token, _)) = one.first() else { continue };
+            seen.push(token);
+            let known = self.connections.binary_search_by_key(&token, |connection| connection.token).ok();
+            let known = known.and_then(|index| self.connections.get(index)).cloned();
+            let mut connection = known.unwrap_or_else(|| KernelConnection::new(token));
+            connection.subflows = one.iter().map(|(_, subflow)| subflow.clone()).collect();
+            // A dump is not of one moment: a socket can come twice.
+            connection.subflows.dedup_by_key(|subflow| subflow.flow);
+            facts.observe_kernel(connection, at);
+        }
+        for token in self.before.iter().filter(|token| seen.binary_search(token).is_err()) {
+            facts.on_kernel(&KernelEvent::Closed { token: *token }, at);
+        }
+        self.before = seen;
     }
-    for connection in seen.values() {
-        facts.observe_kernel(connection.clone(), at);
-    }
-    drop(facts);
-    *before = seen;
-    Ok(())
+}
+
+fn connection(socket: &MptcpSocket<'_>) -> Option<KernelConnection> {
+    let info = socket.info()?;
+    Some(KernelConnection {
+        fallback: Some(info.fallback),
+        checksum: info.checksum,
+        bytes_sent: info.bytes_sent,
+        bytes_received: info.bytes_received,
+        bytes_retransmitted: info.bytes_retrans,
+        ..KernelConnection::new(Token(info.token))
+    })
 }
 
 /// States in which a subflow carries, or may yet carry, data.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use anabranch_sniffer::crypto::idsn;
+use anabranch_sniffer::wire::mptcp::Key;
 use serde_json::Value;
 
 use crate::{captures, sniff};
@@ -32,7 +34,7 @@ fn every_field_of_every_option_is_what_tshark_reads() {
 }
 
 #[test]
-fn tokens_and_initial_data_sequence_numbers_are_what_tshark_expects() {
+fn tokens_are_what_tshark_expects() {
     let mut compared = 0;
     for pcap in captures() {
         let expected = tshark(&pcap, &["-Y", "mptcp.expected_token", "-T", "fields", "-e", "mptcp.expected_token"]);
@@ -48,6 +50,29 @@ fn tokens_and_initial_data_sequence_numbers_are_what_tshark_expects() {
         }
     }
     assert!(compared >= 20, "only {compared} tokens were compared");
+}
+
+#[test]
+fn initial_data_sequence_numbers_are_what_tshark_expects() {
+    let mut compared = 0;
+    for pcap in captures() {
+        let arguments =
+            ["-Y", "mptcp.expected_idsn", "-T", "fields", "-e", "frame.number", "-e", "mptcp.expected_idsn"];
+        let text = tshark(&pcap, &arguments);
+        let expected: BTreeMap<u64, u64> = text
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(frame, idsn)| (frame.parse().expect("a number"), idsn.parse().expect("a number")))
+            .collect();
+        for line in sniff(&["--show-keys", "--filter", "subtype MP_CAPABLE"], &pcap) {
+            // tshark tells that of the segment's sender.
+            let (Some(frame), Some(key)) = (line["frame"].as_u64(), line["sender_key"].as_str()) else { continue };
+            let key = Key(u64::from_str_radix(key, 16).expect("sixteen digits").to_be_bytes());
+            assert_eq!(expected.get(&frame), Some(&idsn(key, 1)), "{}: {line}", pcap.display());
+            compared += 1;
+        }
+    }
+    assert!(compared >= 40, "only {compared} numbers were compared");
 }
 
 fn ours(pcap: &Path) -> Options {

@@ -1,6 +1,6 @@
 //! Which connections of the two witnesses are one and the same.
 
-use super::{FactsTable, KernelConnection, KernelEvent, KernelSubflow, Known};
+use super::{FactsTable, KernelConnection, KernelEvent, KernelSubflow};
 use crate::event::{ConnId, Verified};
 use crate::id::{FourTuple, SubflowKind, Token};
 use crate::story::ConnectionFacts;
@@ -62,7 +62,7 @@ impl FactsTable {
         }
         let id = self.next;
         self.next += 1;
-        self.known.insert(id, Known::default());
+        self.known.insert(id, Box::default());
         Some(id)
     }
 
@@ -117,7 +117,9 @@ impl FactsTable {
         let Some(known) = self.known.get_mut(&id) else { return };
         let kernel = known.kernel.iter().flat_map(|kernel| &kernel.subflows).map(|subflow| FlowKey::of(&subflow.flow));
         let wire = known.wire.iter().flat_map(live_flows).map(|flow| FlowKey::of(&flow));
-        let fresh: Vec<_> = kernel.chain(wire).collect();
+        // Kept for as long as the connection lives, and most have one.
+        let mut fresh: Vec<_> = kernel.chain(wire).collect();
+        fresh.shrink_to_fit();
         let old = std::mem::take(&mut known.flows);
         for key in old.iter().filter(|key| !fresh.contains(key)) {
             if self.by_flow.get(key) == Some(&id) {
@@ -162,6 +164,7 @@ pub(super) fn apply(connection: &mut KernelConnection, event: &KernelEvent, limi
         Some(place) => place,
         None if connection.subflows.len() >= limit => return,
         None => {
+            connection.subflows.reserve_exact(1);
             connection.subflows.push(KernelSubflow::new(flow));
             connection.subflows.len() - 1
         }

@@ -14,5 +14,6 @@ mod log;
 mod no_mptcp;
 mod reload;
 mod restart;
+mod roles;
 mod support;
 mod tls;
