@@ -248,7 +248,7 @@ impl FactsTable {
     pub fn handle_timeout(&mut self, now: Duration) {
         self.now = self.now.max(now);
         while let Some(&(since, id)) = self.waiting.front() {
-            if since + self.grace > self.now {
+            if since.saturating_add(self.grace) > self.now {
                 return;
             }
             self.waiting.pop_front();
@@ -259,7 +259,7 @@ impl FactsTable {
     /// When [`Self::handle_timeout`] has something to do next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.waiting.front().map(|&(since, _)| since + self.grace)
+        self.waiting.front().map(|&(since, _)| since.saturating_add(self.grace))
     }
 
     /// The oldest disagreement nobody has taken.

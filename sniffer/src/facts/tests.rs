@@ -318,3 +318,14 @@ fn the_kernels_next_connection_on_a_flow_is_not_its_last() {
     both.kernel(KernelEvent::Closed { token: before });
     assert_eq!(both.table.by_flow(&flow).unwrap().kernel.unwrap().token, token);
 }
+
+#[test]
+fn the_end_of_time_is_borne() {
+    let mut both = Both::new();
+    both.scene.now = Duration::MAX;
+    both.look();
+    assert_eq!(both.table.next_deadline(), Some(Duration::MAX));
+    both.table.handle_timeout(Duration::MAX);
+    let report = both.table.poll_disagreement().map(|report| report.disagreement);
+    assert_eq!(report, Some(Disagreement::OnlyOnWire));
+}

@@ -198,10 +198,11 @@ impl Tracker {
         }
     }
 
+    /// Saturating: a damaged capture may say that it is the end of time.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Duration> {
-        let connections = self.lists().filter_map(|(list, timeout)| Some(self.connections.oldest(list)?.1 + timeout));
-        let half_open = self.half_open.oldest(0).map(|(_, at)| at + self.timeouts.half_open);
-        let plain = self.plain.oldest(0).map(|(_, at)| at + self.timeouts.plain);
+        let connections = self.lists().filter_map(|(list, timeout)| Some(self.connections.oldest(list)?.1.saturating_add(timeout)));
+        let half_open = self.half_open.oldest(0).map(|(_, at)| at.saturating_add(self.timeouts.half_open));
+        let plain = self.plain.oldest(0).map(|(_, at)| at.saturating_add(self.timeouts.plain));
         connections.chain(half_open).chain(plain)
     }
 
@@ -219,7 +220,7 @@ impl Tracker {
     pub(super) fn expire(&mut self) {
         let now = self.now;
         let due = |oldest: Option<(u32, Duration)>, timeout: Duration| {
-            oldest.filter(|&(_, at)| at + timeout <= now).map(|(slot, _)| slot)
+            oldest.filter(|&(_, at)| at.saturating_add(timeout) <= now).map(|(slot, _)| slot)
         };
         while let Some(slot) = due(self.half_open.oldest(0), self.timeouts.half_open) {
             self.remove_half_open(slot);

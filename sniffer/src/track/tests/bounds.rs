@@ -176,3 +176,21 @@ fn a_reader_learns_of_one_gap_before_what_comes_after_it() {
     prio(&mut scene, true);
     assert!(matches!(scene.whats()[..], [_, What::Priority { backup: true, .. }, What::Lost { count: 2 }]));
 }
+
+#[test]
+fn the_end_of_time_is_borne() {
+    for end in [std::time::Duration::MAX, std::time::Duration::from_secs(u64::MAX)] {
+        let (mut scene, mut talk, mut wire) = (Scene::default(), Talk::new(7), first());
+        scene.now = end - std::time::Duration::from_secs(1);
+        scene.talk(&mut talk, &mut wire);
+        scene.send(&mut second(), End::Client, SYN, 0, &[talk.syn()]);
+        scene.send(&mut nth(1), End::Client, SYN, 0, &[]);
+        scene.tracker.handle_timeout(end);
+        // What is never due is due at the very last.
+        let left = scene.tracker.next_deadline();
+        assert!(left.is_none_or(|at| at == std::time::Duration::MAX), "{left:?}");
+        scene.tracker.handle_timeout(std::time::Duration::MAX);
+        let held = scene.tracker.held();
+        assert_eq!((held.connections, held.half_open, held.plain_flows), (0, 0, 0));
+    }
+}
