@@ -221,7 +221,9 @@ impl Data {
             (ack, Some(fin)) if is_after(ack, fin) => fin,
             (ack, _) => ack,
         };
-        Some(end.wrapping_sub(self.idsn?.wrapping_add(1)))
+        let start = self.idsn?.wrapping_add(1);
+        // What is acknowledged of the time before the data is somebody's mistake, or worse.
+        Some(if is_after(end, start) { end.wrapping_sub(start) } else { 0 })
     }
 }
 

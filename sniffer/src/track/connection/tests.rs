@@ -92,3 +92,13 @@ fn acknowledgements_go_one_way() {
     data.fin = Some(199);
     assert_eq!((data.ack, data.delivered()), (Some(200), Some(99)));
 }
+
+#[test]
+fn an_acknowledgement_of_what_came_before_the_data_delivers_nothing() {
+    let mut data = Data::default();
+    data.begin(1_000);
+    assert!(data.acknowledge(DataSeq::Long(990)));
+    assert_eq!(data.delivered(), Some(0));
+    assert!(data.acknowledge(DataSeq::Long(1_011)));
+    assert_eq!(data.delivered(), Some(10));
+}
