@@ -73,7 +73,8 @@ impl FactsTable {
         let Some(known) = self.known.get_mut(&id) else { return };
         let token = known.kernel.as_ref().map(|kernel| kernel.token);
         let mut due = Vec::new();
-        for doubt in known.doubts.iter_mut().filter(|doubt| !doubt.reported && doubt.since.saturating_add(grace) <= now) {
+        for doubt in known.doubts.iter_mut().filter(|doubt| !doubt.reported && doubt.since.saturating_add(grace) <= now)
+        {
             doubt.reported = true;
             let Doubt { connection, flow, about: disagreement, .. } = *doubt;
             due.push(Report { at: now, connection, token, flow, disagreement });

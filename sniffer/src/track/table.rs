@@ -200,7 +200,8 @@ impl Tracker {
 
     /// Saturating: a damaged capture may say that it is the end of time.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Duration> {
-        let connections = self.lists().filter_map(|(list, timeout)| Some(self.connections.oldest(list)?.1.saturating_add(timeout)));
+        let connections =
+            self.lists().filter_map(|(list, timeout)| Some(self.connections.oldest(list)?.1.saturating_add(timeout)));
         let half_open = self.half_open.oldest(0).map(|(_, at)| at.saturating_add(self.timeouts.half_open));
         let plain = self.plain.oldest(0).map(|(_, at)| at.saturating_add(self.timeouts.plain));
         connections.chain(half_open).chain(plain)
