@@ -13,8 +13,10 @@ ANABRANCH := $(TARGET)/release/anabranch
 CONFIG ?=
 # Where `make lab` keeps its results.
 RESULTS ?= docs/results
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 600
 
-.PHONY: help run demo test check lab build lint deny docs scripts setup-run setup-lab setup-test
+.PHONY: help run demo test check lab fuzz build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -34,6 +36,9 @@ check: setup-test lint deny docs scripts ## Formatting, lints, licences and sour
 
 lab: setup-lab build ## Every experiment in full; the results go to docs/results/
 	@tests/experiments.sh $(RESULTS)
+
+fuzz: setup-fuzz ## Arbitrary bytes for whatever reads bytes, FUZZ_SECONDS (600) for each target
+	@sniffer/fuzz/run.sh $(TARGET)/fuzz $(FUZZ_SECONDS)
 
 build: setup-run ## Build the release binaries
 	@cargo build --release --locked -p anabranch -p anabranch-lab
@@ -59,3 +64,6 @@ setup-lab:
 
 setup-test:
 	@deploy/bootstrap.sh test
+
+setup-fuzz:
+	@deploy/bootstrap.sh fuzz

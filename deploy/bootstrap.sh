@@ -4,6 +4,7 @@
 #     deploy/bootstrap.sh run     compiler and curl
 #     deploy/bootstrap.sh lab     and the tools of the lab: network, nginx, clients
 #     deploy/bootstrap.sh test    and what `make check` runs
+#     deploy/bootstrap.sh fuzz    what `run` needs, a C++ compiler and cargo-fuzz
 #
 # Says what it installs, before it does. Runs nothing when all is there. Never installs a Rust toolchain: which one a
 # machine has is its owner's decision; the one command that cures a missing or old one is printed instead.
@@ -13,14 +14,15 @@ set -eu
 cd "$(dirname "$0")/.."
 # An ordinary user's PATH on Debian leaves out where nft, tc and nginx live.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-need=${1:?run, lab or test}
+need=${1:?run, lab, test or fuzz}
 
 # program:package, one a line. The header stands for what a compiler needs besides itself.
 case $need in
     run) level=1 ;;
     lab) level=2 ;;
     test) level=3 ;;
-    *) echo "bootstrap: $need is none of run, lab, test" >&2; exit 64 ;;
+    fuzz) level=1 ;;
+    *) echo "bootstrap: $need is none of run, lab, test, fuzz" >&2; exit 64 ;;
 esac
 wanted="cc:gcc /usr/include/stdio.h:libc6-dev curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates"
 if [ "$level" -ge 2 ]; then
@@ -29,6 +31,10 @@ if [ "$level" -ge 2 ]; then
 fi
 if [ "$level" -ge 3 ]; then
     wanted="$wanted shellcheck:shellcheck tshark:tshark"
+fi
+if [ "$need" = fuzz ]; then
+    # libFuzzer comes as source.
+    wanted="$wanted c++:g++"
 fi
 
 missing=
@@ -109,6 +115,12 @@ if [ -z "$have_rust" ] || ! enough; then
     echo "bootstrap: Rust $wanted_rust or newer is needed, ${have_rust:-none} is here. This cures it; then run make again:" >&2
     echo "    $cure" >&2
     exit 1
+fi
+
+# Any version that is here will do; a missing one is built at a version known to work.
+if [ "$need" = fuzz ] && ! cargo fuzz --version >/dev/null 2>&1; then
+    echo "bootstrap: installing cargo-fuzz 0.13.2 (cargo install; some minutes)"
+    cargo install --quiet --locked cargo-fuzz@0.13.2
 fi
 
 [ "$level" -ge 3 ] || exit 0

@@ -9,6 +9,8 @@ pub mod crypto;
 pub mod event;
 pub mod facts;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod id;
 pub mod pcap;
 pub mod show;

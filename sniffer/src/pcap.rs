@@ -220,4 +220,4 @@ fn u32_at(bytes: &[u8], at: usize, big: bool) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,8 @@ use subflow::Subflow;
 mod addresses;
 mod arena;
 mod bounds;
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod close;
 mod connection;
 mod data;

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("anabranch-lab", &["anabranch-kernel"]),
+    ("anabranch-sniffer-fuzz", &["anabranch-sniffer"]),
     (
         "anabranch-tests",
         &[
@@ -41,6 +42,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// Where the manifests are that are no members: each is a workspace of its own, for a build that is not the product's.
+const ASIDE: &[&str] = &["sniffer/fuzz"];
 
 /// Rooms that take values and `now` and return values.
 const PURE: &[&str] = &["anabranch-config", "anabranch-sniffer", "anabranch-throttle", "anabranch-deploy"];
@@ -198,7 +202,9 @@ fn every_arrow_is_drawn() {
 fn every_room_is_a_member_and_unsafe_is_denied() {
     let top: Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
     let workspace = &top["workspace"];
-    assert_eq!(workspace["members"].as_array().unwrap().len(), ARROWS.len());
+    assert_eq!(workspace["members"].as_array().unwrap().len() + ASIDE.len(), ARROWS.len());
+    let aside: Vec<_> = workspace["exclude"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+    assert_eq!(aside, ASIDE);
     assert_eq!(workspace["members"], workspace["default-members"]);
     assert_eq!(workspace["lints"]["rust"][format!("{UNSAFE}_code")].as_str(), Some("deny"));
 }
@@ -230,6 +236,7 @@ fn the_rules_refuse_what_breaks_them() {
         ("anabranch-sniffer", "[target.'cfg(unix)'.dependencies]\nlibc = \"0.2\""),
         ("anabranch-deploy", "[dependencies]\ntokio.workspace = true"),
         ("anabranch-lab", "[dependencies]\nanabranch.workspace = true"),
+        ("anabranch-sniffer-fuzz", "[dependencies]\nanabranch-kernel = { path = \"../../kernel\" }"),
         ("anabranch", "[dev-dependencies]\nanabranch-tests = { path = \"../tests\" }"),
         ("anabranch-attic", ""),
     ];

@@ -110,7 +110,7 @@ fn section(big: bool) -> Vec<u8> {
 }
 
 /// Two sections, interfaces of several link types and time resolutions, every kind of packet block, an unknown block.
-fn next_generation(big: bool) -> Vec<u8> {
+pub(crate) fn next_generation(big: bool) -> Vec<u8> {
     let word = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
     let half = |number: u16| if big { number.to_be_bytes() } else { number.to_le_bytes() };
     let long = |number: u64| if big { number.to_be_bytes() } else { number.to_le_bytes() };

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::event::End;
 use crate::id::{AddrId, FourTuple, Token};
 use crate::track::scene::{Talk, join_options};
-use crate::track::{Entry, Limits, Timeouts, Tracker};
+use crate::track::{Limits, Timeouts, Tracker};
 use crate::wire::mptcp::*;
 use crate::wire::tcp::{Flags, Segment};
 
@@ -94,39 +94,6 @@ fn limits() -> Limits {
     Limits { connections: 3, subflows: 5, subflows_per_connection: 3, half_open: 2, plain_flows: 2, events: 8 }
 }
 
-/// What must hold between any two segments.
-fn check(tracker: &Tracker) {
-    let (held, limits) = (tracker.held(), limits());
-    assert!(held.connections <= limits.connections && held.subflows <= limits.subflows, "{held:?}");
-    assert!(held.half_open <= limits.half_open && held.plain_flows <= limits.plain_flows, "{held:?}");
-    assert!(held.events <= limits.events, "{held:?}");
-    assert_eq!(tracker.by_id.len(), held.connections);
-    for entry in tracker.flows.values() {
-        let known = match *entry {
-            Entry::Subflow(slot) => tracker.subflows.get(slot).is_some(),
-            Entry::HalfOpen(slot) => tracker.half_open.get(slot).is_some(),
-            Entry::Plain(slot) => tracker.plain.get(slot).is_some(),
-        };
-        assert!(known, "{entry:?} leads nowhere");
-    }
-    let mut subflows = 0;
-    for (slot, connection) in tracker.connections.iter() {
-        assert_eq!(tracker.by_id.get(&connection.id), Some(&slot));
-        let own: Vec<_> = tracker.subflows_of(connection).collect();
-        subflows += own.len();
-        assert_eq!(own.len(), usize::from(connection.count));
-        assert_eq!(own.last().map(|&(slot, _)| slot), (connection.count > 0).then_some(connection.last));
-        let live = own.iter().filter(|(_, one)| one.ended.is_none() && one.verified() != crate::event::Verified::No);
-        assert_eq!(live.count(), usize::from(connection.live), "{connection:#?}");
-    }
-    assert_eq!(subflows, held.subflows);
-    for &token in tracker.tokens.keys() {
-        for (slot, end) in tracker.holders(token) {
-            assert_eq!(tracker.connections.get(slot).unwrap().tokens[end], Some(token));
-        }
-    }
-}
-
 proptest! {
     #[test]
     fn any_segments_leave_the_tables_whole(all in proptest::collection::vec(sent(), 1..200)) {
@@ -148,10 +115,10 @@ proptest! {
                 payload_len: sent.len,
             };
             tracker.on_segment(&segment, sent.options.iter().copied(), now);
-            check(&tracker);
+            tracker.check();
             if sent.wait > 900 {
                 tracker.handle_timeout(now);
-                check(&tracker);
+                tracker.check();
             }
             if place % 7 == 0 {
                 tracker.poll_event();
@@ -159,7 +126,7 @@ proptest! {
         }
         tracker.handle_timeout(now + Duration::from_secs(4_000));
         tracker.handle_timeout(now + Duration::from_secs(8_000));
-        check(&tracker);
+        tracker.check();
         prop_assert_eq!((tracker.held().connections, tracker.held().half_open, tracker.flows.len()), (0, 0, 0));
     }
 }
