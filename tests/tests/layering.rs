@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "anabranch-lab",
         ],
     ),
-    ("anabranch-lab", &["anabranch-kernel"]),
+    ("anabranch-lab", &["anabranch-kernel", "anabranch-sniffer"]),
     ("anabranch-sniffer-fuzz", &["anabranch-sniffer"]),
     (
         "anabranch-tests",

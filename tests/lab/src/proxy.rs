@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,6 +152,17 @@ impl Proxy {
     /// The control socket's path.
     pub fn control_socket(&self) -> PathBuf {
         self.directory.join("control.sock")
+    }
+
+    /// What it answers to the command `what` (`status`, `connections`) of its own command line.
+    ///
+    /// Errors: with the command's words.
+    pub fn ask(&self, what: &str) -> Result<Value> {
+        let mut command = Command::new(Self::binary()?);
+        let output = command.args([what, "--json", "--socket"]).arg(self.control_socket()).output();
+        let output = output.with_context(|| format!("cannot start {what}"))?;
+        ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{what} answers with something else than JSON"))
     }
 
     /// All lines logged so far.

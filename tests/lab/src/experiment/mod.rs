@@ -10,6 +10,7 @@ pub mod failover;
 pub mod fallback;
 pub mod integrity;
 pub mod latency;
+pub mod sniffer;
 pub mod tunnels;
 mod world;
 
@@ -64,6 +65,7 @@ pub const ALL: &[Experiment] = &[
     integrity::EXPERIMENT,
     latency::EXPERIMENT,
     tunnels::EXPERIMENT,
+    sniffer::EXPERIMENT,
 ];
 
 /// No single transfer takes longer.

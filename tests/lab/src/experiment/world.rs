@@ -118,6 +118,11 @@ pub struct World {
 impl World {
     /// Builds the topology and starts the proxy (or the floor), the origins and the direct server.
     pub fn start(builder: &Builder, subject: Subject) -> Result<Self> {
+        Self::start_with(builder, subject, &ProxyConfig::default())
+    }
+
+    /// As [`World::start`], with a configuration of the proxy's own.
+    pub fn start_with(builder: &Builder, subject: Subject, config: &ProxyConfig) -> Result<Self> {
         let topology = builder.build()?;
         let servers = vec![
             Server::start(&topology.origin, ORIGIN_PORT, Protocol::Tcp, Service::Http)?,
@@ -125,7 +130,7 @@ impl World {
             Server::start(&topology.edge, DIRECT_PORT, Protocol::Mptcp, Service::Http)?,
         ];
         let (proxy, floor) = match subject {
-            Subject::Anabranch => (Some(Proxy::start(&topology.edge, &ProxyConfig::default())?), None),
+            Subject::Anabranch => (Some(Proxy::start(&topology.edge, config)?), None),
             Subject::Floor => (None, Some(Floor::start(&topology.edge, PORT)?)),
         };
         Ok(Self { topology, proxy, _floor: floor, _servers: servers })
