@@ -226,9 +226,10 @@ fn wait_until_watched(proxy: &Proxy) -> Result<()> {
     }
 }
 
-/// Some bytes there and back, enough for every subflow to carry some.
+/// Some bytes there and back: more at a time than a first window holds, so that every subflow carries some, and less than
+/// what waits in buffers while nobody reads.
 fn echo(tunnel: &mut TcpStream) -> Result<()> {
-    let (sent, mut came) = ([b'!'; 8_192], [0; 8_192]);
+    let (sent, mut came) = (vec![b'!'; 64 << 10], vec![0; 64 << 10]);
     for _ in 0..4 {
         tunnel.write_all(&sent).context("a watched tunnel cannot be written to")?;
         tunnel.read_exact(&mut came).context("a watched tunnel cannot be read")?;
