@@ -143,8 +143,17 @@ struct Known {
     wire: Vec<ConnectionFacts>,
     /// The flows it is found by.
     flows: Vec<FlowKey>,
+    /// Subflows that were there before anyone watched, and have carried nothing since.
+    quiet: Vec<Quiet>,
     doubts: Vec<Doubt>,
     waits: bool,
+}
+
+/// A subflow of the kernel's of which there was nothing to see so far, and what it had carried before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Quiet {
+    flow: FourTuple,
+    bytes: [Option<u64>; 2],
 }
 
 impl FactsTable {
@@ -169,8 +178,12 @@ impl FactsTable {
         }
     }
 
-    /// Says whether a wire witness runs: without one, what only the kernel knows is no disagreement.
-    pub const fn expect_wire(&mut self, runs: bool) {
+    /// Says whether a wire witness runs: without one, what only the kernel knows is no disagreement, and neither is what it
+    /// knew before, until that carries something.
+    pub fn expect_wire(&mut self, runs: bool) {
+        if runs && !self.wire_runs {
+            self.known.values_mut().for_each(|known| known.quiet = known.owned().map(Quiet::of).collect());
+        }
         self.wire_runs = runs;
     }
 
@@ -216,7 +229,12 @@ impl FactsTable {
         let flows: Vec<_> = connection.subflows.iter().map(|subflow| subflow.flow).collect();
         let Some(id) = self.place_of_kernel(connection.token, &flows) else { return };
         if let Some(known) = self.known.get_mut(&id) {
+            let before: Vec<_> = known.owned().map(|subflow| subflow.flow).collect();
             known.kernel = Some(connection);
+            // No event told of it: it may have begun long ago.
+            let fresh = known.owned().filter(|subflow| !before.contains(&subflow.flow)).map(Quiet::of);
+            let now = |quiet: &Quiet| known.owned().map(Quiet::of).find(|now| quiet.lasts(now));
+            known.quiet = known.quiet.iter().filter_map(now).chain(fresh).collect();
         }
         self.settle(id);
     }
@@ -302,6 +320,23 @@ impl FactsTable {
 impl Known {
     fn fact(&self) -> Fact {
         Fact { kernel: self.kernel.clone(), wire: self.wire.clone() }
+    }
+
+    /// The kernel's subflows.
+    fn owned(&self) -> impl Iterator<Item = &KernelSubflow> {
+        self.kernel.iter().flat_map(|kernel| &kernel.subflows)
+    }
+}
+
+impl Quiet {
+    fn of(subflow: &KernelSubflow) -> Self {
+        Self { flow: subflow.flow, bytes: [subflow.bytes_sent, subflow.bytes_received] }
+    }
+
+    /// Whether it has carried nothing more by now, as far as that can be told.
+    fn lasts(&self, now: &Self) -> bool {
+        self.flow == now.flow
+            && self.bytes.iter().zip(now.bytes).all(|(before, now)| before.is_none() || *before == now)
     }
 }
 

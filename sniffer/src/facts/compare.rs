@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Disagreement, FactsTable, KernelConnection, KernelSubflow, Known, Report, Side};
+use super::{Disagreement, FactsTable, KernelConnection, KernelSubflow, Known, Quiet, Report, Side};
 use crate::event::{ConnId, End, SubflowState, Verified};
 use crate::id::FourTuple;
 use crate::story::{ConnectionFacts, SubflowFacts};
@@ -46,22 +46,24 @@ impl FactsTable {
 
     fn compare_flows(&self, known: &Known, found: &mut Vec<(Option<ConnId>, FourTuple, Disagreement)>) {
         let seen = || known.wire.iter().flat_map(|facts| facts.subflows.iter().map(move |one| (facts, one)));
-        let owned = || known.kernel.iter().flat_map(|kernel| &kernel.subflows);
         for (facts, subflow) in seen() {
             let alive = matches!(subflow.state, SubflowState::Established) && subflow.verified != Verified::No;
             let here = [subflow.flow.source(), subflow.flow.destination()];
             let expected = here.iter().any(|end| self.local.contains(&end.ip()));
             let key = FlowKey::of(&subflow.flow);
             // After a fallback the kernel may know it as plain TCP, which is not its path manager's any more.
-            if alive && expected && facts.fallback.is_none() && !owned().any(|one| FlowKey::of(&one.flow) == key) {
+            if alive && expected && facts.fallback.is_none() && !known.owned().any(|one| FlowKey::of(&one.flow) == key)
+            {
                 found.push((Some(facts.connection), subflow.flow, Disagreement::OnlyOnWire));
             }
         }
-        for own in owned().filter(|own| own.established) {
+        for own in known.owned().filter(|own| own.established) {
             let key = FlowKey::of(&own.flow);
             match seen().find(|(_, one)| FlowKey::of(&one.flow) == key && !one.state.is_over()) {
                 Some((facts, subflow)) => compare_backup(facts, subflow, own, found),
-                None if self.wire_runs => found.push((None, own.flow, Disagreement::OnlyInKernel)),
+                None if self.wire_runs && !known.quiet.contains(&Quiet::of(own)) => {
+                    found.push((None, own.flow, Disagreement::OnlyInKernel));
+                }
                 None => {}
             }
         }

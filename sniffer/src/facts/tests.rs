@@ -134,6 +134,38 @@ fn what_one_witness_alone_knows_is_reported_once() {
     assert_eq!(both.disagreements(), [Disagreement::OnlyInKernel]);
 }
 
+/// What the sockets tell of a connection of one subflow that has received so many bytes.
+fn socket(both: &Both, bytes: u64) -> KernelConnection {
+    let flow = both.wire.flow(End::Server);
+    let subflow = KernelSubflow { established: true, bytes_received: Some(bytes), ..KernelSubflow::new(flow) };
+    KernelConnection { subflows: vec![subflow], ..KernelConnection::new(both.token()) }
+}
+
+#[test]
+fn who_was_there_before_is_missed_only_once_it_speaks() {
+    // Found by looking: it may have begun before the watch.
+    let mut both = Both::new();
+    both.table.observe_kernel(socket(&both, 10), both.scene.now);
+    both.table.observe_kernel(socket(&both, 10), both.scene.now);
+    assert_eq!(both.disagreements(), []);
+    both.table.observe_kernel(socket(&both, 11), both.scene.now);
+    assert_eq!(both.disagreements(), [Disagreement::OnlyInKernel]);
+    // Told of as it began, but while nobody watched.
+    let mut both = Both::new();
+    both.table.expect_wire(false);
+    both.establish();
+    both.table.expect_wire(true);
+    both.table.observe_kernel(socket(&both, 10), both.scene.now);
+    assert_eq!(both.disagreements(), []);
+    both.table.observe_kernel(socket(&both, 11), both.scene.now);
+    assert_eq!(both.disagreements(), [Disagreement::OnlyInKernel]);
+    // Told of as it began, under watch: its handshake should have been seen.
+    let mut both = Both::new();
+    both.establish();
+    both.table.observe_kernel(socket(&both, 0), both.scene.now);
+    assert_eq!(both.disagreements(), [Disagreement::OnlyInKernel]);
+}
+
 #[test]
 fn who_cannot_know_is_not_asked() {
     // A router: the kernel is no end of it.
@@ -278,9 +310,15 @@ fn the_table_is_bounded() {
         for port in 0..10 {
             let local = ([10, 0, 0, 1], 3128).into();
             let flow = FourTuple::new(local, ([10, 1, 0, 2], 1000 * (n + 1) + port).into()).unwrap();
-            connection.subflows.push(KernelSubflow { established: true, ..KernelSubflow::new(flow) });
+            let subflow = KernelSubflow { established: true, bytes_sent: Some(0), ..KernelSubflow::new(flow) };
+            connection.subflows.push(subflow);
         }
-        table.observe_kernel(connection, now);
+        table.observe_kernel(connection.clone(), now);
+        if n < 3 {
+            // Those there is room for are missed once they carry something.
+            connection.subflows.iter_mut().for_each(|subflow| subflow.bytes_sent = Some(1));
+            table.observe_kernel(connection, now);
+        }
         let flow = FourTuple::new(([10, 0, 0, 1], 3128).into(), ([10, 1, 0, 3], n).into()).unwrap();
         table.on_kernel(&KernelEvent::Priority { token: Token(n.into()), flow, backup: true }, now);
     }
