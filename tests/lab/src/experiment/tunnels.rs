@@ -1,7 +1,7 @@
 //! Thousands of idle tunnels and thousands of connections a second: what they cost, and that nothing of them stays.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,12 @@ use serde_json::json;
 use super::{Experiment, Options, PATIENCE, Subject};
 use crate::client::{Protocol, Via};
 use crate::floor::Floor;
+use crate::link::Link;
 use crate::netns::Namespace;
 use crate::proxy::{PORT, Proxy, ProxyConfig, Usage, usage};
 use crate::report::{Must, Report};
 use crate::stats::percentile;
+use crate::topology::{Family, Topology};
 
 /// The experiment.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -37,33 +39,36 @@ fn measure(options: &Options) -> Result<Report> {
     let room = usize::try_from(descriptors.saturating_sub(500) / 2)?;
     let wanted = options.pick(9000, 1000).min(room);
     let (rate, lasts) = (options.pick(2000, 1000), Duration::from_secs(options.pick(10, 2)));
-    let ns = Namespace::new("tunnels")?;
-    ns.sysctl("net.ipv4.ip_local_port_range", "10000 65000")?;
-    ns.sysctl("net.core.somaxconn", "8192")?;
+    // The clients' ends stand elsewhere: the proxy's witness would count them among what it holds.
+    let topology = Topology::builder().link(Link::new("one")).build()?;
+    for ns in [&topology.client, &topology.edge, &topology.origin] {
+        ns.sysctl("net.ipv4.ip_local_port_range", "10000 65000")?;
+        ns.sysctl("net.core.somaxconn", "8192")?;
+    }
     let (proxy, _floor) = match options.subject {
         Subject::Anabranch => {
             let config = ProxyConfig { extra: LIMITS.into(), ..ProxyConfig::default() };
-            (Some(Proxy::start(&ns, &config)?), None)
+            (Some(Proxy::start(&topology.edge, &config)?), None)
         }
-        Subject::Floor => (None, Some(Floor::start(&ns, PORT)?)),
+        Subject::Floor => (None, Some(Floor::start(&topology.edge, PORT)?)),
     };
     let now = || proxy.as_ref().map_or_else(|| usage(std::process::id()), Proxy::usage);
 
     let mut report =
         Report::new("tunnels", json!({"tunnels": wanted, "attempts_per_s": rate, "seconds": lasts.as_secs()}));
     // The first tunnels also fill pools and caches: the baseline is taken after some.
-    drop(hold(&ns, wanted.min(200))?);
+    drop(hold(&topology, wanted.min(200))?);
     let baseline = settle(&now, None)?;
-    let held = hold(&ns, wanted)?;
+    let held = hold(&topology, wanted)?;
     std::thread::sleep(Duration::from_millis(500));
     let full = now()?;
     report.figure("tunnels", count(held.tunnels.len()));
     drop(held);
     let after_tunnels = settle(&now, Some(baseline))?;
-    let attempts = attempt(&ns, rate, lasts)?;
+    let attempts = attempt(&topology, rate, lasts)?;
     let after = settle(&now, Some(baseline))?;
     // The same load again: what grows with every load never returns.
-    drop(hold(&ns, wanted)?);
+    drop(hold(&topology, wanted)?);
     let again = settle(&now, Some(baseline))?;
 
     let kib = |value: u64| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
@@ -146,15 +151,17 @@ struct Held {
 }
 
 /// Opens `wanted` tunnels and leaves them idle.
-fn hold(ns: &Namespace, wanted: usize) -> Result<Held> {
-    let origin = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ORIGIN);
-    let listener = ns.run(|| bind(origin))?.context("cannot bind the tunnels' origin")?;
+fn hold(topology: &Topology, wanted: usize) -> Result<Held> {
+    let (client, proxy, origin) = places(topology);
+    let listener = topology.origin.run(|| bind(origin))?.context("cannot bind the tunnels' origin")?;
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| listener.incoming().take(wanted).collect::<io::Result<Vec<_>>>());
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| {
                 let share = wanted / WORKERS + usize::from(worker < wanted % WORKERS);
-                scope.spawn(move || ns.run(|| (0..share).map(|_| tunnel(origin)).collect::<io::Result<Vec<_>>>()))
+                scope.spawn(move || {
+                    client.run(|| (0..share).map(|_| tunnel(proxy, origin)).collect::<io::Result<Vec<_>>>())
+                })
             })
             .collect();
         let mut tunnels = Vec::new();
@@ -183,8 +190,14 @@ fn bind(origin: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-fn tunnel(origin: SocketAddr) -> io::Result<TcpStream> {
-    let proxy = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT);
+/// Where the clients are, the proxy's address for them, and the origin's.
+fn places(topology: &Topology) -> (&Namespace, SocketAddr, SocketAddr) {
+    let at = |ip, port| SocketAddr::new(ip, port);
+    let (proxy, origin) = (topology.edge_address(1, Family::V4), topology.origin_address(Family::V4));
+    (&topology.client, at(proxy, PORT), at(origin, ORIGIN))
+}
+
+fn tunnel(proxy: SocketAddr, origin: SocketAddr) -> io::Result<TcpStream> {
     Via::Connect(proxy).open(Protocol::Mptcp, origin, PATIENCE)
 }
 
@@ -198,9 +211,9 @@ struct Attempts {
 }
 
 /// Opens and closes `rate` tunnels a second for as long as `lasts`.
-fn attempt(ns: &Namespace, rate: usize, lasts: Duration) -> Result<Attempts> {
-    let origin = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ORIGIN);
-    let listener = ns.run(|| bind(origin))?.context("cannot bind the attempts' origin")?;
+fn attempt(topology: &Topology, rate: usize, lasts: Duration) -> Result<Attempts> {
+    let (client, proxy, origin) = places(topology);
+    let listener = topology.origin.run(|| bind(origin))?.context("cannot bind the attempts' origin")?;
     let ended = AtomicBool::new(false);
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -218,14 +231,14 @@ fn attempt(ns: &Namespace, rate: usize, lasts: Duration) -> Result<Attempts> {
         let workers: Vec<_> = (0..WORKERS)
             .map(|_| {
                 scope.spawn(move || {
-                    ns.run(|| {
+                    client.run(|| {
                         let (mut micros, mut failed, mut error) = (Vec::new(), 0, None);
                         let mut next = started;
                         while next < started + lasts {
                             std::thread::sleep(next.saturating_duration_since(Instant::now()));
                             next += each;
                             let begun = Instant::now();
-                            match tunnel(origin) {
+                            match tunnel(proxy, origin) {
                                 Ok(_) => micros.push(begun.elapsed().as_secs_f64() * 1e6),
                                 Err(e) => {
                                     failed += 1;
@@ -249,7 +262,7 @@ fn attempt(ns: &Namespace, rate: usize, lasts: Duration) -> Result<Attempts> {
         all.elapsed = started.elapsed();
         ended.store(true, Ordering::Relaxed);
         // One more connection wakes the accepting thread.
-        drop(ns.run(|| TcpStream::connect(origin))?);
+        drop(topology.origin.run(|| TcpStream::connect(origin))?);
         Ok(all)
     })
 }
