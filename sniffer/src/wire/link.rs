@@ -9,7 +9,7 @@ use super::NoSegment;
 pub enum LinkType {
     /// BSD loopback: the address family in the capturing host's byte order.
     Null,
-    /// Ethernet, with any number of VLAN tags.
+    /// Ethernet, with any number of VLAN tags, and PPPoE on access lines.
     Ethernet,
     /// Nothing: the frame is an IP packet.
     RawIp,
@@ -21,8 +21,9 @@ pub enum LinkType {
 
 /// EtherTypes.
 ///
-/// Source:  IEEE 802 numbers; 802.1ad for the service tag, 0x9100 as it was before the standard
+/// Source:  IEEE 802 numbers; 802.1ad for the service tag, 0x9100 as it was before the standard; RFC 2516 §4
 mod ether {
+    pub(super) const PPPOE_SESSION: u16 = 0x8864;
     pub(super) const IPV4: u16 = 0x0800;
     pub(super) const IPV6: u16 = 0x86dd;
     pub(super) const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
@@ -78,11 +79,23 @@ impl LinkType {
 fn after_tags(mut rest: &[u8]) -> Result<&[u8], NoSegment> {
     loop {
         let kind = be16(rest, 0)?;
+        if kind == ether::PPPOE_SESSION {
+            return after_pppoe(rest.get(2..).unwrap_or(&[]));
+        }
         if !ether::TAGS.contains(&kind) {
             return ip(kind, rest.get(2..).unwrap_or(&[]));
         }
         rest = rest.get(4..).ok_or(NoSegment::Truncated("link layer"))?;
     }
+}
+
+/// Past the six bytes of PPPoE and the protocol number of PPP.
+///
+/// Source:  RFC 2516 §4; RFC 1332 §2, RFC 5072 §4
+fn after_pppoe(rest: &[u8]) -> Result<&[u8], NoSegment> {
+    const IPV4: u16 = 0x0021;
+    const IPV6: u16 = 0x0057;
+    if matches!(be16(rest, 6)?, IPV4 | IPV6) { Ok(rest.get(8..).unwrap_or(&[])) } else { Err(NoSegment::NotIp) }
 }
 
 fn ip(kind: u16, packet: &[u8]) -> Result<&[u8], NoSegment> {

@@ -90,6 +90,18 @@ fn vlan_tags_ip_options_and_extension_headers_are_stepped_over() {
 }
 
 #[test]
+fn pppoe_is_stepped_over_behind_tags_too() {
+    for (packet, protocol) in [(v4(5, 0, None), [0x00, 0x21]), (v6(&[]), [0x00, 0x57])] {
+        let source = if packet[0] >> 4 == 4 { "10.1.0.2:40000" } else { "[fd01::2]:40000" };
+        let session = [&[0x88, 0x64, 0x11, 0, 0, 7, 0, 0][..], &protocol, &packet].concat();
+        check(LinkType::Ethernet, &[&[0; 12], &session[..]].concat(), source);
+        check(LinkType::Ethernet, &[&[0; 12], &[0x81, 0, 0, 7][..], &session].concat(), source);
+        let other = [&[0; 12], &[0x88, 0x64, 0x11, 0, 0, 7, 0, 0, 0xc0, 0x21][..], &packet].concat();
+        assert_eq!(parse(LinkType::Ethernet, &other, other.len()), Err(NoSegment::NotIp), "LCP is no IP");
+    }
+}
+
+#[test]
 fn padding_is_no_payload_and_a_missing_length_is_the_frames() {
     let mut padded = framed(LinkType::Ethernet, &v4(5, 0, None));
     padded.extend([0; 9]);
