@@ -105,7 +105,7 @@ fn transfers(world: &World, next: &AtomicUsize, wanted: u64) -> Result<()> {
         let traffic = Traffic {
             protocol: Protocol::Mptcp,
             wire: Wire::Connect,
-            family: if n % 3 == 0 { Family::V6 } else { Family::V4 },
+            family: if n.is_multiple_of(3) { Family::V6 } else { Family::V4 },
             way: if n % 4 == 1 { Way::Upload } else { Way::Download },
             bytes: SIZES[n % SIZES.len()],
         };

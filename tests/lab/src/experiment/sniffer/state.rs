@@ -146,7 +146,7 @@ fn forge(hand: &mut Hand, talk: &Talk, n: u32) {
     match n % 4 {
         0 | 2 => {
             hand.send(&mut flow, End::Client, Flags::SYN, 0, &[capable(None, None)]);
-            if n % 4 == 0 {
+            if n.is_multiple_of(4) {
                 let key = Key((u64::from(n) << 8 | 0xff).to_be_bytes());
                 let flags = Flags(Flags::SYN.0 | Flags::ACK.0);
                 hand.send(&mut flow, End::Server, flags, 0, &[capable(Some(key), None)]);
