@@ -1,6 +1,6 @@
 //! What must hold between any two segments, looked for by tests and by the fuzz targets.
 
-use super::{Entry, Tracker};
+use super::{Entry, Tracker, list};
 use crate::event::Verified;
 
 impl Tracker {
@@ -46,6 +46,9 @@ impl Tracker {
             assert_eq!(own.last().map(|&(slot, _)| slot), (connection.count > 0).then_some(connection.last));
             let live = own.iter().filter(|(_, one)| one.ended.is_none() && one.verified() != Verified::No);
             assert_eq!(live.count(), usize::from(connection.live), "{connection:#?}");
+            // What nothing keeps alive does not wait as long as what talks, nor refuse to make room.
+            let kept = self.connections.list(slot) == Some(list::CONFIRMED);
+            assert!(connection.live > 0 || !kept, "{connection:#?}");
         }
         assert_eq!(subflows, self.held().subflows);
     }

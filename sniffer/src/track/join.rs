@@ -47,13 +47,14 @@ impl Tracker {
         let Holder { connection, responder, proofs } = holder;
         let opener = responder.other();
         let flow = from_client(half.flow, opener);
-        if proofs.0.and(proofs.1) == Verified::No {
+        let forged = proofs.0.and(proofs.1) == Verified::No;
+        if forged {
             let by = if proofs.1 == Verified::No { opener } else { responder };
             self.say_forged(connection, flow, by, Forgery::Join);
         }
         let subflow = joined(half, asks, responder, proofs, self.now);
         if let Some(subflow) = self.add_subflow(connection, subflow) {
-            if self.connections.list(connection) == Some(list::WITHOUT_SUBFLOW) {
+            if !forged && self.connections.list(connection) == Some(list::WITHOUT_SUBFLOW) {
                 self.connections.shift(connection, list::CONFIRMED, self.now);
             }
             self.on_subflow(subflow, segment, options);
@@ -127,7 +128,13 @@ impl Tracker {
         subflow.proofs[from] = right.into();
         if !right {
             let flow = subflow.flow;
-            connection.live = connection.live.saturating_sub(1);
+            // One that has ended was not counted any more.
+            if subflow.ended.is_none() {
+                connection.live = connection.live.saturating_sub(1);
+            }
+            if connection.live == 0 && self.connections.list(owner) != Some(list::WITHOUT_SUBFLOW) {
+                self.connections.shift(owner, list::WITHOUT_SUBFLOW, self.now);
+            }
             self.say_forged(owner, flow, from, Forgery::Join);
         }
     }

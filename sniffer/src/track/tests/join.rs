@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use super::*;
-use crate::event::{Forgery, SubflowEnd, SubflowState, Verified, What};
+use crate::event::{ConnectionEnd, Forgery, SubflowEnd, SubflowState, Verified, What};
 use crate::id::{AddrId, SubflowKind};
 use crate::track::scene::{ACK, RST, SYN, SYN_ACK, join_options, reset};
 use crate::wire::mptcp::{Hmac, Join, MptcpOption, ResetReason};
@@ -141,7 +143,7 @@ fn a_forged_proof_is_told_and_counts_for_nothing() {
         // Nor does it keep the connection alive.
         scene.end_data(&mut talk, &mut wire);
         scene.finish(&mut wire);
-        assert_eq!(scene.only().end, Some(crate::event::ConnectionEnd::Finished));
+        assert_eq!(scene.only().end, Some(ConnectionEnd::Finished));
     }
 }
 
@@ -234,4 +236,57 @@ fn a_forged_proof_that_comes_later_is_one_too() {
     scene.end_data(&mut talk, &mut wire);
     scene.finish(&mut wire);
     assert_eq!(scene.only().end, Some(crate::event::ConnectionEnd::Finished));
+}
+
+/// A subflow whose opener's proof was missed, and that proof, forged.
+fn unproven(scene: &mut Scene, talk: &Talk, other: &mut Wire) -> MptcpOption<'static> {
+    let [syn, syn_ack, _] = join_options(talk, End::Client, false);
+    scene.send(other, End::Client, SYN, 0, &[syn]);
+    scene.send(other, End::Server, SYN_ACK, 0, &[syn_ack]);
+    scene.send(other, End::Server, ACK, 0, &[talk.ack(End::Server)]);
+    MptcpOption::Join(Join::Ack { hmac: Hmac([0; 20]) })
+}
+
+#[test]
+fn a_proof_that_comes_after_the_end_of_its_subflow_takes_nothing_from_the_others() {
+    let (mut scene, talk, mut wire) = talking();
+    let mut third = Wire::new("10.3.0.2:42000", "10.0.0.1:3128");
+    scene.join(&talk, &mut third, End::Client, false);
+    let mut other = second();
+    let forged = unproven(&mut scene, &talk, &mut other);
+    scene.send(&mut other, End::Client, RST, 0, &[]);
+    scene.send(&mut other, End::Client, ACK, 0, &[forged]);
+    assert_eq!((scene.tracker.counters().forged, scene.only().subflows[2].verified), (1, Verified::No));
+    scene.send(&mut third, End::Client, RST, 0, &[]);
+    scene.tracker.check();
+    // The initial subflow lives on, and the connection with it.
+    scene.wait(Duration::from_secs(60));
+    assert_eq!(scene.only().end, None);
+    scene.send(&mut wire, End::Client, RST, 0, &[]);
+    scene.wait(Duration::from_secs(10));
+    assert_eq!(scene.only().end, Some(ConnectionEnd::NoSubflowLeft));
+}
+
+#[test]
+fn what_was_forged_keeps_no_connection_alive() {
+    // The forgery shows after all others are gone.
+    let (mut scene, talk, mut wire) = talking();
+    let mut other = second();
+    let forged = unproven(&mut scene, &talk, &mut other);
+    scene.send(&mut wire, End::Client, RST, 0, &[]);
+    scene.send(&mut other, End::Client, ACK, 0, &[forged]);
+    scene.tracker.check();
+    scene.wait(Duration::from_secs(10));
+    assert_eq!(scene.only().end, Some(ConnectionEnd::NoSubflowLeft));
+    // It comes after all others are gone.
+    let (mut scene, talk, mut wire) = talking();
+    scene.send(&mut wire, End::Client, RST, 0, &[]);
+    let mut other = second();
+    let [syn, syn_ack, _] = join_options(&talk, End::Client, false);
+    scene.send(&mut other, End::Client, SYN, 0, &[syn]);
+    scene.send(&mut other, End::Server, SYN_ACK, 0, &[syn_ack]);
+    scene.send(&mut other, End::Client, ACK, 0, &[forged]);
+    scene.tracker.check();
+    scene.wait(Duration::from_secs(10));
+    assert_eq!(scene.only().end, Some(ConnectionEnd::NoSubflowLeft));
 }
