@@ -10,7 +10,7 @@ mod live;
 mod program;
 mod state;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -29,13 +29,19 @@ pub const EXPERIMENT: Experiment = Experiment {
 
 fn measure(options: &Options) -> Result<Report> {
     let mut report = Report::new("sniffer", json!({"quick": options.quick}));
+    let mut part = |about: &str, measure: fn(&mut Report, &Options) -> Result<()>| {
+        let started = Instant::now();
+        measure(&mut report, options).with_context(|| about.to_owned())?;
+        super::tell(&format!("  {about}: {:.1} s", started.elapsed().as_secs_f64()));
+        anyhow::Ok(())
+    };
     // First, while this process is small: memory that something else gave back would be taken again, uncounted.
-    state::memory(&mut report, options)?;
-    state::flood(&mut report, options)?;
-    file::measure(&mut report, options)?;
+    part("memory of connections", state::memory)?;
+    part("a flood of forged handshakes", state::flood)?;
+    part("a file of real transfers", file::measure)?;
     if options.subject == Subject::Anabranch {
-        live::measure(&mut report, options)?;
-        agree::measure(&mut report, options)?;
+        part("a watched transfer", live::measure)?;
+        part("two witnesses", agree::measure)?;
     } else {
         report.note("the floor has no witnesses: nothing was watched live");
     }

@@ -204,8 +204,12 @@ fn programs(
         let fields = ["-Y", "mptcp", "-T", "fields", "-e", "frame.number", "-e", "tcp.options.mptcp.subtype"];
         run(Command::new("tshark").arg("-r").arg(file).args(fields))
     };
-    let part = tshark(short)?;
-    let (ran, of) = if part.elapsed * 5 < TSHARK { (tshark(long)?, packets) } else { (part, packets / 4) };
+    // A quick run's file is short as it is.
+    let part = if options.quick { None } else { Some(tshark(short)?) };
+    let (ran, of) = match part {
+        Some(part) if part.elapsed * 4 > TSHARK => (part, packets / 4),
+        _ => (tshark(long)?, packets),
+    };
     report.figure("tshark_packets", Some(figure(of)));
     report.figure("tshark_per_s", rate(of, ran.used));
     if of == packets {
