@@ -11,8 +11,9 @@ use crate::control::default_path;
 
 /// Lists the connections that live now, and their subflows.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    // Where two processes do the two jobs, the one that steers knows more.
-    let apart = arguments.socket.is_none() && default_path(Role::Steer).exists();
+    // Where two processes do the two jobs, the one that steers knows more. One that was killed leaves its socket's file.
+    let answers = || std::os::unix::net::UnixStream::connect(default_path(Role::Steer)).is_ok();
+    let apart = arguments.socket.is_none() && answers();
     let role = if apart { Role::Steer } else { Role::Both };
     match ask(arguments, role, "/connections") {
         Ok(lines) if arguments.json => say(&format!("{lines}\n")),

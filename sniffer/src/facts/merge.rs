@@ -86,6 +86,8 @@ impl FactsTable {
         match known.wire.iter_mut().find(|other| other.connection == connection) {
             Some(other) => *other = facts,
             None if full => {
+                // It may have stood in a connection that was merged into this one.
+                self.by_connection.remove(&connection);
                 self.refused += 1;
                 return;
             }
