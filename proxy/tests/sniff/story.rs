@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use anabranch_sniffer::pcap::{Capture, Writer};
+use anabranch_sniffer::wire::LinkType;
 use serde_json::Value;
 
 use crate::{captures, sniff};
@@ -100,4 +103,28 @@ fn what_cannot_be_read_is_named_with_the_reason() {
         assert!(complaint.contains(words), "{arguments:?}: {complaint}");
     }
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn what_a_file_is_silent_about_for_long_is_over_before_its_end() {
+    // The beginning of a connection, and two hours later the same packets between other ports.
+    let path = std::env::temp_dir().join(format!("anabranch-sniff-silent-{}.pcap", std::process::id()));
+    let mut copy = Writer::new(std::fs::File::create(&path).unwrap(), LinkType::Ethernet).unwrap();
+    for hours in [0, 2] {
+        let mut begun = Capture::open(std::fs::File::open(capture("01_")).unwrap()).unwrap();
+        for _ in 0..6 {
+            let frame = begun.next_frame().unwrap().expect("more than a handshake");
+            let mut bytes = frame.captured.to_vec();
+            // The lower halves of both ports, behind Ethernet and IPv4.
+            for at in [35, 37] {
+                bytes[at] ^= hours;
+            }
+            copy.write(frame.at + Duration::from_secs(3600) * hours.into(), &bytes, frame.wire_len).unwrap();
+        }
+    }
+    let lines = sniff(&["--summary"], &path);
+    std::fs::remove_file(&path).unwrap();
+    let ends: Vec<_> = lines.iter().filter_map(|line| line["summary"].as_object()).map(|story| &story["end"]).collect();
+    let [first, second] = ends[..] else { panic!("{lines:#?}") };
+    assert_eq!((first["how"].as_str(), second), (Some("idle"), &Value::Null), "{lines:#?}");
 }

@@ -24,6 +24,9 @@ const MOST: usize = 13;
 /// How long after its end a connection's last segments may come: its story is told then.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// How often the tracker looks for what has been silent for too long, by the clock of the capture.
+const BEAT: Duration = Duration::from_secs(1);
+
 /// Stories kept for the end; older ones are told at once.
 const STORIES: usize = 4096;
 
@@ -37,6 +40,8 @@ pub(super) struct Printer {
     tracker: Tracker,
     /// When the first frame was captured.
     first: Option<Duration>,
+    /// When the tracker looks again.
+    due: Duration,
     counts: Counts,
     /// Connections that ended, and when: their story is due a little later.
     ended: VecDeque<(Duration, ConnId)>,
@@ -98,6 +103,7 @@ impl Printer {
             filter,
             tracker: Tracker::default(),
             first: None,
+            due: Duration::ZERO,
             counts: Counts::default(),
             ended: VecDeque::new(),
             stories: VecDeque::new(),
@@ -134,6 +140,12 @@ impl Printer {
         let passed = self.options(frame, &segment, options);
         self.events();
         self.aftermath(frame.at);
+        // Without this a long file would be remembered whole.
+        if frame.at >= self.due {
+            self.due = frame.at + BEAT;
+            self.tracker.handle_timeout(frame.at);
+            self.events();
+        }
         passed
     }
 
