@@ -8,9 +8,7 @@ use std::net::IpAddr;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use crate::wire::mptcp::{
-    AddAddr, Capable, DataSeq, Dss, FastClose, Hmac, Join, Key, MptcpOption, Prio, ResetReason, TcpRst,
-};
+use crate::wire::mptcp::{AddAddr, Capable, DataSeq, Dss, FastClose, Hmac, Join, Key, MptcpOption, Prio, TcpRst};
 
 /// Whether keys and HMACs are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -163,25 +161,6 @@ fn of_add_addr<'a>(announced: &'a AddAddr, visit: Visit<'_, 'a>) {
     }
     if let Some(sent) = &announced.hmac {
         hmac(sent, visit);
-    }
-}
-
-impl ResetReason {
-    /// The reason in the RFC's words.
-    ///
-    /// Source:  RFC 8684 §3.6
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self.0 {
-            0 => "unspecified error",
-            1 => "MPTCP-specific error",
-            2 => "lack of resources",
-            3 => "administratively prohibited",
-            4 => "too much outstanding data",
-            5 => "unacceptable performance",
-            6 => "middlebox interference",
-            _ => "unassigned",
-        }
     }
 }
 

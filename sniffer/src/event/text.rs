@@ -40,7 +40,7 @@ impl fmt::Display for What {
                     Some(connection) => write!(f, " to connection {connection}")?,
                     None => f.write_str(": its token is nobody's here")?,
                 }
-                reason.map_or(Ok(()), |reason| write!(f, ": {}", reason.as_str()))
+                reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
             Self::Priority { subflow, by, backup: true } => write!(f, "subflow {subflow} made a backup by the {by}"),
             Self::Priority { subflow, by, backup: false } => {
@@ -103,7 +103,7 @@ impl fmt::Display for SubflowEnd {
             Self::Finished => f.write_str("closed"),
             Self::Reset { by, reason } => {
                 write!(f, "reset by the {by}")?;
-                reason.map_or(Ok(()), |reason| write!(f, ": {}", reason.as_str()))
+                reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
             Self::Replaced => f.write_str("lost its ports to a new flow"),
             Self::WithConnection => f.write_str("ended with the connection"),

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::id::{AddrId, Token};
-use crate::wire::mptcp::{DssMap, Fail, RemoveAddr, Unknown};
+use crate::wire::mptcp::{DssMap, Fail, RemoveAddr, ResetReason, Unknown};
 
 /// Every kind of option, its line, and its object without secrets.
 fn table() -> Vec<(MptcpOption<'static>, &'static str, serde_json::Value)> {

@@ -4,9 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{AnnouncementFacts, ConnectionFacts, Story, SubflowFacts};
-use crate::event::{ConnectionEnd, End, Ends, SubflowEnd, Verified};
+use crate::event::{End, Ends, SubflowEnd, Verified};
 use crate::id::SubflowKind;
-use crate::wire::mptcp::ResetReason;
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,16 +46,7 @@ fn headline(f: &mut fmt::Formatter<'_>, facts: &ConnectionFacts) -> fmt::Result 
         f.write_str(", running before the watch began")?;
     }
     match (facts.end, facts.ended_at) {
-        (Some(end), Some(at)) => {
-            let how = match end {
-                ConnectionEnd::Finished => "finished".to_owned(),
-                ConnectionEnd::FastClose { by } => format!("aborted by the {by} (fast close)"),
-                ConnectionEnd::NoSubflowLeft => "ended without a subflow left".to_owned(),
-                ConnectionEnd::Idle => "given up for silence".to_owned(),
-                ConnectionEnd::Evicted => "forgotten to make room".to_owned(),
-            };
-            writeln!(f, ": {how} {}", after(facts, at))
-        }
+        (Some(end), Some(at)) => writeln!(f, ": {end} {}", after(facts, at)),
         _ => writeln!(f, ": open"),
     }
 }
@@ -101,7 +91,7 @@ fn tell_subflow(f: &mut fmt::Formatter<'_>, facts: &ConnectionFacts, subflow: &S
         (Some(SubflowEnd::Reset { by, reason }), Some(at)) => {
             write!(f, "; reset by the {by} {}", after(facts, at))?;
             if let Some(reason) = reason {
-                write!(f, ": {}", words(reason))?;
+                write!(f, ": {reason}")?;
             }
         }
         (Some(SubflowEnd::Finished), Some(at)) => write!(f, "; closed {}", after(facts, at))?,
@@ -158,21 +148,4 @@ impl fmt::Display for Span {
             _ => write!(f, "{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000),
         }
     }
-}
-
-/// Why, in the words of the RFC.
-///
-/// Source:  RFC 8684 §3.6
-fn words(reason: ResetReason) -> String {
-    let known = match reason.0 {
-        0 => "unspecified error",
-        1 => "MPTCP-specific error",
-        2 => "lack of resources",
-        3 => "administratively prohibited",
-        4 => "too much outstanding data",
-        5 => "unacceptable performance",
-        6 => "middlebox interference",
-        other => return format!("reason {other}"),
-    };
-    known.to_owned()
 }

@@ -242,6 +242,35 @@ pub struct TcpRst {
 #[serde(transparent)]
 pub struct ResetReason(pub u8);
 
+impl ResetReason {
+    /// The reason in the RFC's words.
+    ///
+    /// Source:  RFC 8684 §3.6
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self.0 {
+            0 => "unspecified error",
+            1 => "MPTCP-specific error",
+            2 => "lack of resources",
+            3 => "administratively prohibited",
+            4 => "too much outstanding data",
+            5 => "unacceptable performance",
+            6 => "middlebox interference",
+            _ => "unassigned",
+        }
+    }
+}
+
+impl fmt::Display for ResetReason {
+    /// The RFC's words, or the number of one it has none for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..=6 => f.write_str(self.as_str()),
+            other => write!(f, "reason {other}"),
+        }
+    }
+}
+
 /// An option of a subtype this codec has no structure for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown<'a> {
