@@ -19,7 +19,7 @@ use crate::topology::{Family, Topology};
 /// Threads of the witnesses and of what compares them.
 const WITNESSES: [&str; 3] = ["witness", "kernel", "steer"];
 /// Interfaces are asked for what they missed once a second.
-const TOLD: Duration = Duration::from_millis(2_100);
+const TOLD: Duration = Duration::from_millis(1_500);
 
 /// Processor time of a process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,13 +54,15 @@ pub(super) fn measure(report: &mut Report, options: &Options) -> Result<()> {
         transfer(world, 10_000_000)?;
     }
     let (mut used, mut rates, mut ratios) = (Times::default(), [Vec::new(), Vec::new()], Vec::new());
-    for _ in 0..options.rounds(15, 3) {
+    for round in 0..options.rounds(15, 3) {
+        // Who comes first changes, so that what else the machine does falls on both.
+        let first = if round % 2 == 0 { None } else { Some(transfer(&off, bytes)?) };
         let before = times(watched.pid())?;
         let with = transfer(&on, bytes)?;
         let after = times(watched.pid())?;
         used.witnesses += after.witnesses.saturating_sub(before.witnesses);
         used.all += after.all.saturating_sub(before.all);
-        let without = transfer(&off, bytes)?;
+        let without = first.map_or_else(|| transfer(&off, bytes), Ok)?;
         rates[0].push(with / 1e6);
         rates[1].push(without / 1e6);
         ratios.push(with / without);
@@ -76,7 +78,8 @@ pub(super) fn measure(report: &mut Report, options: &Options) -> Result<()> {
     report.figure("live_frames", Some(figure(sum("frames"))));
     report.figure("live_dropped", Some(figure(sum("dropped"))));
     report.figure("live_cpu_share", Some(used.witnesses.as_secs_f64() / used.all.as_secs_f64().max(1e-9)));
-    // On links of microseconds transfers scatter by a factor of ten (see `stalls`): the median of pairs still does a little.
+    // On links of microseconds transfers scatter by a factor of ten (see `stalls`): even of two unwatched proxies the ratio
+    // was seen to be 1.3. So it is told, and nothing is required of it.
     report.figure("goodput_ratio_on_off", median(&ratios));
     report.require("live_frames", Must::AtLeast(1_000.0));
     report.require("live_dropped", Must::AtMost(0.0));
