@@ -60,6 +60,7 @@ pub struct Ceiling {
 
 /// What a policy wants of a subflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a rate is what is nearly always wanted")]
 pub enum Hold {
     /// That it carries nothing while another subflow can.
     Backup,
