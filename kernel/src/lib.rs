@@ -20,6 +20,7 @@ pub mod netstat;
 pub mod packet;
 pub mod sock_diag;
 pub mod sockopt;
+pub mod sysctl;
 pub mod tcp_info;
 #[cfg(test)]
 mod testing;

@@ -108,7 +108,8 @@ impl<'a> Btf<'a> {
                 return Some(offset);
             }
             if named == 0
-                && let Some(inner) = self.number(kind).filter(|of| matches!(of.kind, abi::KIND_STRUCT | abi::KIND_UNION))
+                && let Some(inner) =
+                    self.number(kind).filter(|of| matches!(of.kind, abi::KIND_STRUCT | abi::KIND_UNION))
                 && let Some(inside) = self.place(inner, name, depth)
             {
                 return offset.checked_add(inside);
