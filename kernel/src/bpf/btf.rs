@@ -10,6 +10,8 @@ use crate::fields::Fields;
 
 /// Nested anonymous structures are followed so far; the kernel's are nested two deep.
 const DEPTH: usize = 8;
+/// Members looked at in one search; the kernel's largest structure has some hundreds.
+const MEMBERS: usize = 100_000;
 
 /// Why type information does not tell what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,7 +87,8 @@ impl<'a> Btf<'a> {
         let (_, found) = self
             .find(abi::KIND_STRUCT, structure)
             .ok_or_else(|| BtfError::Missing(format!("structure {structure}")))?;
-        match self.place(found, name, DEPTH) {
+        let mut left = MEMBERS;
+        match self.place(found, name, DEPTH, &mut left) {
             Some(bits) if bits % 8 == 0 => Ok(bits / 8),
             _ => Err(BtfError::Missing(format!("member {name} in structure {structure}"))),
         }
@@ -98,9 +101,10 @@ impl<'a> Btf<'a> {
     }
 
     /// Where a member begins, in bits.
-    fn place(&self, of: Type, name: &str, depth: usize) -> Option<u32> {
+    fn place(&self, of: Type, name: &str, depth: usize, left: &mut usize) -> Option<u32> {
         let depth = depth.checked_sub(1)?;
         for index in 0..of.count {
+            *left = left.checked_sub(1)?;
             let member = Fields(self.types.get(of.start + abi::TYPE + index * abi::MEMBER..)?);
             let (named, kind, offset) = (member.u32(0)?, member.u32(4)?, member.u32(8)?);
             let offset = if of.packed { offset & 0x00ff_ffff } else { offset };
@@ -110,7 +114,7 @@ impl<'a> Btf<'a> {
             if named == 0
                 && let Some(inner) =
                     self.number(kind).filter(|of| matches!(of.kind, abi::KIND_STRUCT | abi::KIND_UNION))
-                && let Some(inside) = self.place(inner, name, depth)
+                && let Some(inside) = self.place(inner, name, depth, left)
             {
                 return offset.checked_add(inside);
             }
