@@ -7,6 +7,7 @@
 
 pub mod intent;
 pub mod op;
+pub mod rate;
 mod rung;
 mod tc;
 pub mod view;
