@@ -10,6 +10,7 @@ pub mod op;
 pub mod rate;
 mod rung;
 mod tc;
+pub mod usage;
 pub mod view;
 
 pub use rung::Rung;
