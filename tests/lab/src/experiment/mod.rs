@@ -11,6 +11,7 @@ pub mod fallback;
 pub mod integrity;
 pub mod latency;
 pub mod sniffer;
+pub mod steer;
 pub mod tunnels;
 mod world;
 
@@ -66,6 +67,7 @@ pub const ALL: &[Experiment] = &[
     latency::EXPERIMENT,
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
+    steer::throttle::EXPERIMENT,
 ];
 
 /// No single transfer takes longer.
