@@ -112,6 +112,27 @@ impl Series {
         windows.iter().find(|&&(_, rate)| rate >= least).map(|(start, _)| start.saturating_sub(from))
     }
 
+    /// How often it went from at most `low` to at least `high` or back within a span, judged by windows; what lies between is neither.
+    ///
+    /// Units: bit/s
+    pub fn crossings(&self, from: Duration, to: Duration, low: f64, high: f64) -> usize {
+        let (mut turns, mut above) = (0, None);
+        for (_, rate) in self.windows(from, to) {
+            let now = if rate >= high {
+                Some(true)
+            } else if rate <= low {
+                Some(false)
+            } else {
+                None
+            };
+            if now.is_some() && above.is_some() && now != above {
+                turns += 1;
+            }
+            above = now.or(above);
+        }
+        turns
+    }
+
     /// How far the bytes since `from` have been above a line that begins at `from` and rises by `rate`, at most.
     ///
     /// Units: bit/s; bytes, 0 when they never were above

@@ -68,6 +68,15 @@ pub const ALL: &[Experiment] = &[
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
     steer::throttle::EXPERIMENT,
+    steer::first_transfer::EXPERIMENT,
+    steer::overflow::EXPERIMENT,
+    steer::backup::EXPERIMENT,
+    steer::share::EXPERIMENT,
+    steer::close::EXPERIMENT,
+    steer::quota::EXPERIMENT,
+    steer::schedule::EXPERIMENT,
+    steer::congested_path::EXPERIMENT,
+    steer::do_no_harm::EXPERIMENT,
 ];
 
 /// No single transfer takes longer.

@@ -4,13 +4,24 @@
 //! recording of what the client's interfaces carried meanwhile. What does not: how policies work. Called by the list of experiments.
 //! Invariant: what is judged was counted at the client's interfaces or read by the receiving application, never told by the proxy.
 
+pub mod backup;
+pub mod close;
+pub mod congested_path;
+pub mod do_no_harm;
+pub mod first_transfer;
+pub mod overflow;
 mod policies;
+pub mod quota;
+mod reference;
+pub mod schedule;
+pub mod share;
 mod stage;
 pub mod throttle;
 mod trace;
 
 use std::time::Duration;
 
+use reference::{plain_tcp, single_mptcp};
 use stage::{Recording, Setting, Stage};
 use trace::{Trace, picture};
 

@@ -92,3 +92,12 @@ fn a_curve_stands_at_the_middles_of_windows() {
     let curve = steps(&[(0, 40)], 500).curve(ms(500));
     assert_eq!((curve.len(), curve[0], curve[1].0), (6, (0.125, 40.0), 0.175));
 }
+
+#[test]
+fn crossings_are_counted_between_two_levels_and_not_within_them() {
+    let count = |steps_of: &[(u64, u64)]| steps(steps_of, 6_000).crossings(ms(0), ms(6_000), 1e6, 4e6);
+    assert_eq!(count(&[(0, 0), (1_000, 8), (3_000, 0)]), 2);
+    assert_eq!(count(&[(0, 0), (1_000, 8), (2_000, 3), (3_000, 8), (4_000, 0)]), 2, "3 is neither");
+    assert_eq!(count(&[(0, 0), (1_000, 8), (2_000, 0), (3_000, 8), (4_000, 0)]), 4);
+    assert_eq!(count(&[(0, 3)]), 0);
+}

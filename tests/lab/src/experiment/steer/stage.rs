@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::ms;
 use super::policies::{STEERING, paths};
@@ -31,6 +33,8 @@ pub(super) struct Setting {
     pub(super) links: Builder,
     /// The listener's congestion control, where it is not the proxy's own choice.
     pub(super) congestion: Option<&'static str>,
+    /// More keys of `[steering]`, as lines of TOML.
+    pub(super) steering: String,
     /// The proxy's configuration from its start on, behind the paths.
     pub(super) policies: String,
 }
@@ -59,7 +63,7 @@ pub(super) struct Recording<'a> {
 impl Setting {
     /// The links, with a proxy that has no policy yet.
     pub(super) fn new(links: Builder) -> Self {
-        Self { links, congestion: None, policies: String::new() }
+        Self { links, congestion: None, steering: String::new(), policies: String::new() }
     }
 
     /// With policies from the start.
@@ -74,7 +78,7 @@ impl Stage {
     pub(super) fn start(setting: &Setting, options: &Options) -> Result<Self> {
         ensure!(options.subject == Subject::Anabranch, "the floor has no policies: nothing can be shown of it");
         let topology = setting.links.build()?;
-        let extra = format!("{STEERING}{}{}", paths(topology.links()), setting.policies);
+        let extra = format!("{STEERING}{}\n{}{}", setting.steering, paths(topology.links()), setting.policies);
         Self::start_with(
             topology,
             ProxyConfig { congestion: setting.congestion.map(Into::into), extra, ..ProxyConfig::default() },
@@ -94,8 +98,9 @@ impl Stage {
     }
 
     /// Kills the proxy as it stands.
-    pub(super) fn kill(&mut self) {
-        self.proxy = None;
+    pub(super) fn kill(&self) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.proxy()?.pid()).context("a process id")?);
+        kill(pid, Signal::SIGKILL).context("cannot kill the proxy")
     }
 
     /// Starts a proxy of the same configuration.
@@ -123,6 +128,12 @@ impl Stage {
         fs::write(&file, paths(self.topology.links()) + policies).context("cannot write policies")?;
         let file = file.to_str().context("a path of text")?;
         checked(&self.policy(&["apply", file])?).with_context(|| format!("policy apply of\n{policies}"))
+    }
+
+    /// Tells the proxy to read its configuration again.
+    pub(super) fn reload(&self) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.proxy()?.pid()).context("a process id")?);
+        kill(pid, Signal::SIGHUP).context("cannot signal the proxy")
     }
 
     /// Takes all policies back.
@@ -198,10 +209,17 @@ impl Recording<'_> {
 
     /// Ends the flows and the recording.
     pub(super) fn finish(self) -> Result<Trace> {
+        let stage = self.stage;
+        let trace = self.finish_without_proxy()?;
+        stage.proxy()?.expect_alive()?;
+        Ok(trace)
+    }
+
+    /// As [`Recording::finish`], when the proxy was killed and flows have broken off.
+    pub(super) fn finish_without_proxy(self) -> Result<Trace> {
         let end = self.clock.now();
         let flows = self.flows.into_iter().map(|flow| flow.finish(ms(10_000))).collect::<Result<_>>()?;
         let reading = self.meter.stop()?;
-        self.stage.proxy()?.expect_alive()?;
         let mut faults = self.faults;
         if reading.missed > 0 {
             faults.push(format!("the meter missed {} frames", reading.missed));

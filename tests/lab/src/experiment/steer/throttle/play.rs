@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::cells::{Cell, Rule};
-use crate::client::Protocol;
-use crate::experiment::steer::{Stage, Trace, ms};
+use crate::experiment::steer::{Stage, Trace, ms, plain_tcp, single_mptcp};
 
 /// When the rule comes and goes, and when the run ends.
 #[derive(Debug, Clone, Copy)]
@@ -43,31 +42,15 @@ pub(super) struct Free {
     pub(super) alone: f64,
 }
 
-/// Slow start is over by then, also with 80 ms of round trip.
-const WARM: Duration = ms(1_200);
-const REFERENCE: Duration = ms(2_700);
-
 /// Measures what the free path, or the free paths together, carry alone.
 pub(super) fn reference(stage: &Stage, cell: &Cell) -> Result<Free> {
-    let measure = |protocol, links: &[u8]| -> Result<(f64, f64)> {
-        let mut recording = stage.record()?;
-        for &link in links {
-            let spec = stage.spec(link, cell.family, cell.way);
-            recording.flow(cell.family, crate::flow::FlowSpec { protocol, ..spec })?;
-        }
-        recording.wait_until(REFERENCE);
-        let total = recording.finish()?.total(cell.way);
-        Ok((total.middle(WARM, REFERENCE).unwrap_or(0.0), total.rate(WARM, REFERENCE)))
+    let tcp = plain_tcp(stage, cell.free, cell.family, cell.way)?;
+    // No MPTCP connection has just two free ones of three subflows.
+    let single = match cell.free {
+        &[link] => single_mptcp(stage, link, cell.family, cell.way)?.mean,
+        _ => 0.0,
     };
-    let (tcp, mean) = measure(Protocol::Tcp, cell.free)?;
-    if cell.free.len() > 1 {
-        // No MPTCP connection has just these subflows.
-        return Ok(Free { tcp, alone: mean });
-    }
-    stage.set_limits(0, 0)?;
-    let (_, single) = measure(Protocol::Mptcp, cell.free)?;
-    stage.set_limits(2, 0)?;
-    Ok(Free { tcp, alone: mean.max(single) })
+    Ok(Free { tcp: tcp.middle, alone: tcp.mean.max(single) })
 }
 
 /// Runs the cell once; with the subflows the client had before the rule and at the end.
