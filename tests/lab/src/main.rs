@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode> {
     let mut out = std::io::stdout();
     if arguments.experiment == "list" {
         for experiment in ALL {
-            writeln!(out, "{:<12} {}", experiment.name, experiment.about)?;
+            writeln!(out, "{:<15} {}", experiment.name, experiment.about)?;
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -77,6 +77,8 @@ pub const ALL: &[Experiment] = &[
     steer::schedule::EXPERIMENT,
     steer::congested_path::EXPERIMENT,
     steer::do_no_harm::EXPERIMENT,
+    steer::kill::EXPERIMENT,
+    steer::refusals::EXPERIMENT,
 ];
 
 /// No single transfer takes longer.

@@ -42,7 +42,7 @@ fn near(value: Option<f64>, wanted: f64) -> bool {
 #[test]
 fn a_good_hold_has_good_figures() {
     let good = figures([&[(0, 38)], &[(0, 38), (3_140, 2), (8_060, 38)]]);
-    assert_eq!((good.settle, good.release), (140.0, 60.0));
+    assert_eq!((good.settle, good.release), (140.0, 40.0));
     assert!(near(good.worst_window, 40.0 / 38.0) && near(good.steady, 40.0 / 38.0), "{good}");
     assert!(near(good.held_most, 1.0) && near(good.worst_delivery, 40.0 / 38.0), "{good}");
 }
@@ -51,7 +51,7 @@ fn a_good_hold_has_good_figures() {
 fn a_stall_shows_in_the_worst_window_and_in_no_other_figure() {
     let stalled = figures([&[(0, 38), (5_000, 0), (5_250, 38)], &[(0, 38), (3_140, 2), (8_060, 38)]]);
     assert!(near(stalled.worst_window, 2.0 / 38.0), "{stalled}");
-    assert_eq!((stalled.settle, stalled.release), (140.0, 60.0));
+    assert_eq!((stalled.settle, stalled.release), (140.0, 40.0));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_worst_cell_is_at_the_top() {
     samples[1].push(&poor);
     judge(&mut report, &samples);
     assert_eq!(report.figures["settle_ms"], 1_500.0);
-    assert_eq!(report.figures["release_ms"], 60.0);
+    assert_eq!(report.figures["release_ms"], 40.0);
     assert_eq!(report.figures["worst_window_ratio"], 0.053);
     assert_eq!(report.failures.len(), 3, "{:?}", report.failures);
     assert_eq!(report.figures["cells"]["poor"]["n"], 2);
