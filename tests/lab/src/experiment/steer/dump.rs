@@ -50,9 +50,9 @@ impl Dump {
         parts.insert("ip link".to_owned(), lines(&links));
         parts.insert("tc qdisc".to_owned(), lines(&json(ns, "tc", &["-j", "qdisc", "show"])?));
         for name in names {
-            parts.insert(format!("tc class {name}"), lines(&json(ns, "tc", &["-j", "class", "show", "dev", &name])?));
-            let filters = json(ns, "tc", &["-j", "filter", "show", "dev", &name])?;
-            parts.insert(format!("tc filter {name}"), lines(&filters));
+            for kind in ["class", "filter"] {
+                parts.insert(format!("tc {kind} {name}"), words(&ns.tool("tc", [kind, "show", "dev", &name])?));
+            }
         }
         parts.insert("nft".to_owned(), lines(&json(ns, "nft", &["-j", "list", "ruleset"])?["nftables"]));
         let endpoints = ns.tool("ip", ["mptcp", "endpoint", "show"])?;
@@ -97,6 +97,16 @@ fn lines(list: &Value) -> Vec<String> {
         .filter(|part| part.get("metainfo").is_none())
         .map(|part| bare(part).to_string())
         .collect();
+    lines.sort();
+    lines
+}
+
+/// Lines of words: what tc cannot tell as JSON.
+fn words(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        line.split_whitespace().map(|word| if is_drawn(word) { "drawn" } else { word }).collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<String> = text.lines().map(line).filter(|line| !line.is_empty()).collect();
     lines.sort();
     lines
 }
