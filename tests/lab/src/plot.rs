@@ -5,8 +5,6 @@
 
 mod axis;
 
-use std::fmt::Write;
-
 use axis::Axis;
 
 const WIDTH: f64 = 960.0;
@@ -116,18 +114,17 @@ impl Panel {
             line(out, (at, top), (at, foot), "stroke=\"#f0f0f0\"");
             text(out, (at, foot + 17.0), "middle", "fill=\"#444444\"", &words);
         }
-        let _ = writeln!(
-            out,
-            "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\" fill=\"none\" stroke=\"#888888\"/>",
+        out.push_str(&format!(
+            "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\" fill=\"none\" stroke=\"#888888\"/>\n",
             right - LEFT
-        );
+        ));
         self.levels(out, &y, right);
         self.marks(out, x, (top, foot));
         for (number, curve) in self.curves.iter().enumerate() {
             let look = look(number, curve.broken);
             let points: String =
                 curve.points.iter().map(|&(at, value)| format!("{:.1},{:.1} ", x.place(at), y.place(value))).collect();
-            let _ = writeln!(out, "<polyline points=\"{}\" fill=\"none\" {look}/>", points.trim_end());
+            out.push_str(&format!("<polyline points=\"{}\" fill=\"none\" {look}/>\n", points.trim_end()));
             // The legend, beside the panel.
             let at = (0..number).fold(top + 10.0, |at, _| at + 19.0);
             line(out, (right + 14.0, at), (right + 40.0, at), &look);
@@ -165,12 +162,12 @@ fn look(number: usize, broken: bool) -> String {
 
 fn line(out: &mut String, from: (f64, f64), to: (f64, f64), look: &str) {
     let ((x1, y1), (x2, y2)) = (from, to);
-    let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {look}/>");
+    out.push_str(&format!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {look}/>\n"));
 }
 
 fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, look: &str, words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {look}>{words}</text>");
+    out.push_str(&format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {look}>{words}</text>\n"));
 }
 
 #[cfg(test)]

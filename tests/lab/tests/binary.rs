@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 22] = [
     "aggregate",
     "stalls",
     "failover",
@@ -27,7 +27,9 @@ const NAMES: [&str; 20] = [
     "schedule",
     "congested-path",
     "do-no-harm",
+    "scale",
     "kill",
+    "refusals",
 ];
 
 #[test]

@@ -77,6 +77,7 @@ pub const ALL: &[Experiment] = &[
     steer::schedule::EXPERIMENT,
     steer::congested_path::EXPERIMENT,
     steer::do_no_harm::EXPERIMENT,
+    steer::scale::EXPERIMENT,
     steer::kill::EXPERIMENT,
     steer::refusals::EXPERIMENT,
 ];

@@ -2,8 +2,6 @@
 //!
 //! Called by the experiments about steering. Invariant: link `i` is the path [`name`]`(i)`, dearer the higher its number.
 
-use std::fmt::Write;
-
 use crate::link::Link;
 
 /// What the steering of every experiment starts with: connections obey from their first, though policies come later.
@@ -19,13 +17,12 @@ pub(super) fn paths(links: &[Link]) -> String {
     let mut text = String::new();
     for (number, link) in (1..).zip(links) {
         let cost = if number == 1 { 1 } else { u16::from(number) * 10 };
-        let _ = write!(
-            text,
+        text.push_str(&format!(
             "[[path]]\nname = \"{}\"\nclient = [\"10.{number}.0.0/24\", \"fd00:{number}::/64\"]\ncost = {cost}\n",
             name(number)
-        );
+        ));
         if let Some(rate) = link.rate {
-            let _ = writeln!(text, "capacity = \"{} Mbit/s\"", rate / 1_000_000);
+            text.push_str(&format!("capacity = \"{} Mbit/s\"\n", rate / 1_000_000));
         }
     }
     text
