@@ -49,14 +49,16 @@ enum Cross {
 
 fn measure(options: &Options) -> Result<Report> {
     let rounds = options.rounds(3, 1);
-    let links = Topology::builder().link(Link::new("dsl").mbit(40)).link(Link::new("lte").mbit(40));
+    // The path that gets congested is the nearer one: left to itself, MPTCP uses it first.
+    let links =
+        Topology::builder().link(Link::new("dsl").mbit(40).delay_ms(10)).link(Link::new("lte").mbit(40).delay_ms(1));
     let mut report =
         Report::new("congested-path", json!({"rounds": rounds, "demand_mbit": DEMAND, "links": links.links()}));
     let stage = Stage::start(&Setting::new(links), options)?;
     let (mut left, mut back, mut windows, mut panels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (cross, name, policies) in [
         (Cross::Proxied, "load above 80 %", policy(2, "backup", "load_above = 80\ndestination = [\"10.200.0.0/24\"]")),
-        (Cross::Foreign, "RTT above 12 ms", policy(2, "limit", "rtt_above = \"12 ms\"\nrate = \"1 Mbit/s\"")),
+        (Cross::Foreign, "RTT above 15 ms", policy(2, "limit", "rtt_above = \"15 ms\"\nrate = \"1 Mbit/s\"")),
     ] {
         let (mut leaves, mut returns, mut lows) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..rounds {
@@ -157,6 +159,7 @@ impl Flood {
         let sink = stage.topology.client.run(|| UdpSocket::bind(to))?.context("cannot bind a sink")?;
         let socket = stage.topology.edge.run(|| UdpSocket::bind(("0.0.0.0", 0)))?.context("cannot bind a flood")?;
         socket.connect(to).context("cannot connect a flood")?;
+        socket.set_nonblocking(true).context("cannot make a flood's socket return at once")?;
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
         let work = move || {
@@ -165,7 +168,7 @@ impl Flood {
             let mut sent = 0_u128;
             while !ended.load(Ordering::Relaxed) {
                 // 42 Mbit/s of frames with 1 400 bytes each.
-                while sent * 1_442 * 8 < began.elapsed().as_micros() * 42 {
+                while sent * 1_442 * 8 < began.elapsed().as_micros() * 42 && !ended.load(Ordering::Relaxed) {
                     // A queue that is full is what this is for.
                     drop(socket.send(&[0; 1_400]));
                     sent += 1;

@@ -34,6 +34,8 @@ const EXCESS: f64 = 0.9;
 /// The dear path is open within this time of the demand's rise, beyond the policy's `after`.
 const OPEN_MS: f64 = 1_000.0;
 const AFTER: Duration = ms(1_000);
+/// Without a policy, the dear path carries at least so much of what one path could carry: else nothing would be shown.
+const UNSTEERED: f64 = 0.2;
 
 /// How long demand is low and high, and what `hold` is.
 struct Pace {
@@ -51,8 +53,9 @@ struct Cycle {
     delivered: f64,
 }
 
+/// The dear path is the nearer one: left to itself, MPTCP uses it first.
 fn links() -> Builder {
-    Topology::builder().link(Link::new("dsl").mbit(LINK)).link(Link::new("lte").mbit(LINK))
+    Topology::builder().link(Link::new("dsl").mbit(LINK).delay_ms(15)).link(Link::new("lte").mbit(LINK).delay_ms(5))
 }
 
 fn measure(options: &Options) -> Result<Report> {
@@ -85,6 +88,10 @@ fn measure(options: &Options) -> Result<Report> {
         panels.push(trace.panel(&name, way));
         all.extend(cycles);
     }
+    stage.clear()?;
+    let unsteered = unsteered(&stage)?;
+    report.figure("unsteered_share_with_room", Some(unsteered));
+    report.require_of_a_busy_machine("unsteered_share_with_room", Must::AtLeast(UNSTEERED));
     report.figure("worst_share_with_room", highest(all.iter().map(|cycle| cycle.share)));
     report.figure("worst_part_of_excess", lowest(all.iter().map(|cycle| cycle.excess)));
     report.figure("worst_open_ms", highest(all.iter().map(|cycle| cycle.open_ms)));
@@ -102,6 +109,17 @@ fn measure(options: &Options) -> Result<Report> {
 /// What the cheap link carries of payload.
 fn capacity() -> f64 {
     links().links()[0].payload_capacity()
+}
+
+/// The dear path's share of a demand that the cheap one could carry, without any policy.
+fn unsteered(stage: &Stage) -> Result<f64> {
+    let mut recording = stage.record()?;
+    let spec = FlowSpec { demand: LOW * 1_000_000, ..stage.spec(1, Family::V4, Way::Download) };
+    recording.flow(Family::V4, spec)?;
+    recording.wait_until(ms(3_000));
+    let trace = recording.finish()?;
+    let of = |link| trace.payload(link, Way::Download).rate(ms(1_000), ms(3_000));
+    Ok(of(2) / (of(1) + of(2)).max(1.0))
 }
 
 /// Runs the cycles; with when demand rose.
