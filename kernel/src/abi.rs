@@ -4,6 +4,8 @@
 
 pub(crate) mod mptcp_pm;
 pub(crate) mod netlink;
+pub(crate) mod nft;
+pub(crate) mod route;
 pub(crate) mod sock_diag;
 
 /// Level of the MPTCP socket options (`SOL_MPTCP`).

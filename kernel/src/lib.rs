@@ -9,15 +9,19 @@
 
 pub mod abi;
 mod fields;
+pub mod link;
 pub mod memory;
 mod mptcp_info;
 pub mod mptcp_pm;
 pub mod netlink;
 pub mod netns;
 pub mod netstat;
+mod nft;
 pub mod packet;
+pub mod shaper;
 pub mod sock_diag;
 pub mod sockopt;
+pub mod tc;
 pub mod tcp_info;
 #[cfg(test)]
 mod testing;
