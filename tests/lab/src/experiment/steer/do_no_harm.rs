@@ -49,7 +49,8 @@ struct Harm {
 fn measure(options: &Options) -> Result<Report> {
     let seeds = options.rounds(100, 3);
     let mut report = Report::new("do-no-harm", json!({"seeds": seeds, "delays_ms": DELAYS, "link_mbit": 40}));
-    let (mut stages, mut harmed, mut worst, mut alone) = (Vec::new(), 0, Vec::new(), 0);
+    let (mut stages, mut worst) = (Vec::new(), Vec::new());
+    let (mut harmed, mut alone, mut steered) = (0, 0, 0);
     for seed in 0..seeds {
         let world = seed % DELAYS.len();
         if stages.len() == world {
@@ -64,6 +65,7 @@ fn measure(options: &Options) -> Result<Report> {
             report.fail(format!("seed {seed}: {fault}"));
         }
         let harm = judge(&plan, &trace, *free);
+        steered += u32::from(is_steered(&plan, &trace, *free));
         tell(&format!(
             "  {seed:>3} {} ms delay: lowest window {:.3} at {:?}; {plan}",
             DELAYS[world], harm.ratio, harm.at
@@ -92,9 +94,12 @@ fn measure(options: &Options) -> Result<Report> {
     report.figure("seeds", Some(f64::from(u32::try_from(seeds)?)));
     report.figure("seeds_harmed", Some(f64::from(harmed)));
     report.figure("seeds_no_better_without_policies", Some(f64::from(alone)));
+    report.figure("seeds_seen_steered", Some(f64::from(steered)));
     report.figure("worst_window_ratio", lowest(worst));
     drop(stages);
     unthrottled(&mut report, options)?;
+    // Who does nothing does no harm: that something was done must be seen.
+    report.require("seeds_seen_steered", Must::AtLeast(f64::from(u32::try_from(seeds / 3)?)));
     report.require_of_a_busy_machine("seeds_harmed", Must::AtMost(0.0));
     report.require_of_a_busy_machine("unthrottled_on_off_ratio", Must::AtLeast(UNTHROTTLED));
     Ok(report)
@@ -153,6 +158,15 @@ fn judge(plan: &Plan, trace: &Trace, free: f64) -> Harm {
     let counted = windows.into_iter().filter(|&(at, _)| !explained(at));
     let worst = counted.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((Duration::ZERO, f64::INFINITY));
     Harm { ratio: worst.1 / free.max(1.0), at: worst.0 }
+}
+
+/// Whether a path was held before any was cut.
+fn is_steered(plan: &Plan, trace: &Trace, free: f64) -> bool {
+    let first = |wanted: fn(&What) -> bool| plan.steps.iter().find(|step| wanted(&step.what)).map(|step| step.at);
+    let from = first(|what| matches!(what, What::Apply(..))).unwrap_or(trace.end);
+    let to = first(|what| matches!(what, What::Cut(..))).unwrap_or(trace.end);
+    let poorest = (1..).zip(&trace.paths).filter_map(|(link, _)| trace.payload(link, Way::Download).poorest(from, to));
+    lowest(poorest).is_some_and(|rate| rate < free / 2.0)
 }
 
 /// Connections that no policy selects, beside policies that are in force and beside none.

@@ -78,6 +78,13 @@ impl Dump {
     }
 }
 
+/// Subflows that are held: elements of the maps of all tables.
+pub(super) fn held(ns: &Namespace) -> Result<usize> {
+    let ruleset = json(ns, "nft", &["-j", "list", "ruleset"])?;
+    let maps = ruleset["nftables"].as_array().into_iter().flatten().map(|object| &object["map"]);
+    Ok(maps.filter_map(|map| map["elem"].as_array()).map(Vec::len).sum())
+}
+
 fn json(ns: &Namespace, tool: &str, words: &[&str]) -> Result<Value> {
     let text = ns.tool(tool, words)?;
     // What has nothing to tell tells nothing, not even an empty list.

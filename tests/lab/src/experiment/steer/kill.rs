@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::dump::Dump;
+use super::dump::{Dump, held};
 use super::policies::{limit, policy};
 use super::{Setting, Stage, ms};
 use crate::client::Way;
@@ -40,7 +40,7 @@ fn measure(options: &Options) -> Result<Report> {
     setting.steering = format!("lease = \"{} ms\"", LEASE.as_millis());
     let mut stage = Stage::start(&setting, options)?;
     let clean = settled(&stage)?;
-    let (mut lifted, mut different, mut held) = (Vec::new(), 0, 0);
+    let (mut lifted, mut different, mut caught) = (Vec::new(), 0, 0);
     for moment in 0..moments {
         // Spread over connecting, joining, demoting, draining and holding.
         let at = ms(10 + (moment as u64 * 7_919) % 1_500);
@@ -52,8 +52,8 @@ fn measure(options: &Options) -> Result<Report> {
         }
         let killed = Instant::now();
         stage.kill()?;
-        let before = elements(&stage)?;
-        held += u32::from(before > 0);
+        let before = held(&stage.topology.edge)?;
+        caught += u32::from(before > 0);
         let took = wait_lifted(&stage, killed)?;
         drop(recording.finish_without_proxy()?);
         lifted.push(took.as_secs_f64() * 1e3);
@@ -71,7 +71,7 @@ fn measure(options: &Options) -> Result<Report> {
     report.cell("lifted after", "ms", &lifted);
     report.figure("worst_lifted_ms", highest(lifted.iter().copied()));
     report.figure("moments", Some(f64::from(u32::try_from(moments)?)));
-    report.figure("moments_with_something_held", Some(f64::from(held)));
+    report.figure("moments_with_something_held", Some(f64::from(caught)));
     report.figure("restarts_that_differ", Some(f64::from(u32::try_from(different)?)));
     leave(&mut report, &mut stage, &clean)?;
     report.require("worst_lifted_ms", Must::AtMost((LEASE + LATE).as_secs_f64() * 1e3));
@@ -142,17 +142,9 @@ fn settled(stage: &Stage) -> Result<Dump> {
     Ok(last)
 }
 
-/// Subflows that are held in a map of the table.
-fn elements(stage: &Stage) -> Result<usize> {
-    let text = stage.topology.edge.tool("nft", ["-j", "list", "ruleset"])?;
-    let value: serde_json::Value = serde_json::from_str(&text).context("nft's JSON")?;
-    let maps = value["nftables"].as_array().into_iter().flatten().map(|object| &object["map"]);
-    Ok(maps.filter_map(|map| map["elem"].as_array()).map(Vec::len).sum())
-}
-
 /// Waits until no map holds a subflow any more.
 fn wait_lifted(stage: &Stage, killed: Instant) -> Result<Duration> {
-    while elements(stage)? > 0 && killed.elapsed() < PATIENCE {
+    while held(&stage.topology.edge)? > 0 && killed.elapsed() < PATIENCE {
         std::thread::sleep(ms(20));
     }
     Ok(killed.elapsed())

@@ -55,3 +55,13 @@ fn a_dip_counts_unless_a_cut_explains_it() {
     assert!((judge(&plan, &dip(2_300, 0), 40e6).ratio - 1.0).abs() < 0.01, "felt from the cut");
     assert!(judge(&plan, &dip(1_500, 0), 40e6).ratio < LEAST, "before the cut");
 }
+
+#[test]
+fn a_path_that_was_held_is_seen_and_one_that_was_cut_is_not_taken_for_it() {
+    let apply = Step { at: ms(1_800), what: What::Apply("limit 1".into(), String::new()) };
+    let cut = Step { at: ms(3_000), what: What::Cut(1, Cut::Down) };
+    let plan = Plan { steps: vec![apply, cut], end: ms(6_000) };
+    assert!(is_steered(&plan, &dip(2_000, 2), 40e6));
+    assert!(!is_steered(&plan, &dip(3_000, 2), 40e6), "that is the cut");
+    assert!(!is_steered(&plan, &dip(1_000, 2), 40e6), "that was before any policy");
+}
