@@ -146,11 +146,11 @@ fn flow(number: u16) -> Flow {
 fn cost(socket: &PacketSocket, numbers: std::ops::RangeInclusive<u16>) -> Result<f64> {
     const PACKETS: u32 = 60_000;
     let frames: Vec<Vec<u8>> = numbers.map(|number| frame(flow(number))).collect();
-    let started = Instant::now();
+    let (started, mut refused) = (Instant::now(), 0);
     for frame in frames.iter().cycle().take(usize::try_from(PACKETS)?) {
-        // A queue that is full for a moment costs its packet as much.
-        drop(socket.send(frame)?);
+        refused += u32::from(!socket.send(frame)?);
     }
+    ensure!(refused * 10 < PACKETS, "{refused} of {PACKETS} packets found no room");
     Ok(started.elapsed().as_secs_f64() * 1e9 / f64::from(PACKETS))
 }
 
