@@ -5,8 +5,10 @@
 //! What does not: learning facts (`sniffer`), talking to the kernel (`kernel`). Called by `proxy`. Invariant: an operation names only
 //! objects that are anabranch's own.
 
+pub mod commands;
 pub mod intent;
 pub mod op;
+pub mod plan;
 mod rung;
 mod tc;
 pub mod view;

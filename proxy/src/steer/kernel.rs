@@ -204,6 +204,7 @@ fn connection(socket: &MptcpSocket<'_>) -> Option<KernelConnection> {
         bytes_sent: info.bytes_sent,
         bytes_received: info.bytes_received,
         bytes_retransmitted: info.bytes_retrans,
+        waiting: info.waiting(),
         ..KernelConnection::new(Token(info.token))
     })
 }
@@ -244,6 +245,9 @@ fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> {
         bytes_retransmitted: info.and_then(|info| info.bytes_retrans),
         delivery_rate: info.and_then(|info| info.delivery_rate),
         congestion_window: info.map(|info| info.snd_cwnd),
+        // Without measurements it is no full socket, and these are no queues.
+        queued: info.map(|_| socket.head.send_queue.into()),
+        timeouts: info.map(|info| info.retransmits.into()),
     };
     Some((Token(told.local_token), subflow))
 }
