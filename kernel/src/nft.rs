@@ -23,13 +23,14 @@ use std::net::SocketAddr;
 
 use crate::abi::nft as abi;
 use crate::netlink::Request;
+use crate::tc::Slot;
 
 pub(crate) use chain::{Chain, Hook, WatchedChain};
 pub(crate) use door::Nftables;
 pub(crate) use element::{destroy, put, text as element_text};
 pub use interval::Prefix;
 pub use join::{Join, Then};
-pub(crate) use table::{Layout, Table, alive, arm, arm_commands, delete};
+pub(crate) use table::{Layout, Table, alive, arm, arm_commands, delete, ifb_command, ifbs};
 
 /// A direction, seen from the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! The shaper: classes of a rate, and which subflows' packets go through them.
 //!
-//! What lives here: our nftables table and our IFB as one thing, made, changed, read and taken away. What does not: who should be in
+//! What lives here: our nftables table and our IFBs as one thing, made, changed, read and taken away. What does not: who should be in
 //! which class (`throttle`). Called by whoever steers subflows.
 //! Invariant: only objects under our names that carry our marks are changed or taken away, or those that the caller was told to adopt;
 //! a packet of a flow that is in no map goes its way untouched; what was put into a map, and what was said about joins, is over when
@@ -10,6 +10,7 @@ mod commands;
 mod error;
 mod found;
 mod open;
+mod pool;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,18 +18,14 @@ use std::time::Duration;
 use crate::link::Links;
 use crate::netlink::{NetlinkError, Step};
 use crate::nft::{self, Hook, Map, Nftables, WatchedChain};
-use crate::tc::{ClassOp, TrafficControl};
+use crate::tc::TrafficControl;
 
 pub use crate::nft::{Direction, Flow, Join, Prefix, Then};
-pub use crate::tc::{ClassSpec, ClassStats};
+pub use crate::tc::{ClassSpec, ClassStats, Slot};
 pub use commands::Commands;
 pub use error::ShaperError;
 pub use found::{Found, FoundDevice, FoundTable};
 
-/// Classes are made this many at a time at least: making one costs the more the more there are, changing one does not.
-const BLOCK: u16 = 64;
-/// Most slots there can be.
-pub const MOST_SLOTS: u16 = 60_000;
 /// How often interfaces are looked up anew because one went away meanwhile.
 const WATCH_ATTEMPTS: usize = 4;
 
@@ -39,7 +36,7 @@ pub struct Names {
     ///
     /// Shape:   letters, digits and underscores, at most 32
     pub table: String,
-    /// The IFB.
+    /// The IFB. Where many classes are needed there are more: `NAME-1`, `NAME-2`, of whose names `NAME` is the first twelve bytes.
     ///
     /// Shape:   an interface's name: at most 15 bytes
     pub device: String,
@@ -50,7 +47,7 @@ pub struct Names {
 pub struct Options {
     /// Most classes, and half the most subflows under them.
     ///
-    /// Shape:   1..=[`MOST_SLOTS`]
+    /// Shape:   1..=[`Slot::MOST`]
     pub subflows: u16,
     /// How long what is put into a map stays there.
     pub lease: Duration,
@@ -58,13 +55,7 @@ pub struct Options {
     pub adopt: bool,
 }
 
-/// The number of a class: the minor number of its handle.
-///
-/// Shape:   1..=[`Options::subflows`]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u16);
-
-/// Our table and our IFB in the network namespace it was opened in.
+/// Our table and our IFBs in the network namespace it was opened in.
 ///
 /// Shape:   dropping it leaves everything as it is: [`Shaper::clear`] takes it away
 #[derive(Debug)]
@@ -74,56 +65,26 @@ pub struct Shaper {
     links: Links,
     tc: TrafficControl,
     nft: Nftables,
-    /// Number of the IFB.
-    device: u32,
-    /// Classes there are: 1..=made.
+    /// Numbers of the IFBs.
+    devices: Vec<u32>,
+    /// Classes there are: those of the slots 1..=made.
     made: u16,
     note: Option<String>,
 }
 
 impl Shaper {
-    /// Gives classes their rates; classes that are not there yet are made.
-    ///
-    /// Errors: [`ShaperError::Slot`] — beyond [`Options::subflows`], or a rate of zero: then nothing is done; others — the first class
-    /// that failed, when all were tried.
-    pub fn set_classes(&mut self, classes: &[(Slot, ClassSpec)]) -> Result<(), ShaperError> {
-        let wrong = |(slot, spec): &&(Slot, ClassSpec)| slot.0 == 0 || slot.0 > self.options.subflows || spec.rate < 8;
-        if let Some(&(slot, spec)) = classes.iter().find(wrong) {
-            return Err(ShaperError::Slot { slot, rate: spec.rate, most: self.options.subflows });
-        }
-        let Some(most) = classes.iter().map(|(slot, _)| slot.0).max() else { return Ok(()) };
-        self.make(most)?;
-        let classes = classes.iter().map(|&(slot, spec)| (slot.0, spec));
-        Ok(self.tc.set_classes(self.device, ClassOp::Change, classes)?)
-    }
-
-    /// Makes classes up to a number and some more, so that they need not be made when they are needed.
-    fn make(&mut self, most: u16) -> Result<(), ShaperError> {
-        if most <= self.made {
-            return Ok(());
-        }
-        let some = most.max(self.made.saturating_add(self.made / 4)).checked_next_multiple_of(BLOCK);
-        let upto = some.unwrap_or(u16::MAX).min(self.options.subflows);
-        let new = (self.made + 1..=upto).map(|minor| (minor, ClassSpec::OPEN));
-        self.tc.set_classes(self.device, ClassOp::Add, new)?;
-        self.made = upto;
-        Ok(())
-    }
-
     /// Puts flows into classes for a lease, in one transaction: those that are new, those that were in another class, and those
     /// whose lease begins anew.
     ///
-    /// Shape:   a flow named twice goes where it was named last
+    /// Shape:   a flow named twice goes where it was named last; a class nobody gave a rate holds nobody
     /// Errors: [`ShaperError::Families`], [`ShaperError::Slot`] — nothing is done; others — as well, as it is a transaction.
     pub fn put(&mut self, entries: &[(Direction, Flow, Slot)]) -> Result<(), ShaperError> {
-        let mut maps: BTreeMap<Map, BTreeMap<Flow, u32>> = BTreeMap::new();
+        let mut maps: BTreeMap<Map, BTreeMap<Flow, Slot>> = BTreeMap::new();
         for &(direction, flow, slot) in entries {
             let (map, flow) = place(direction, flow)?;
-            if slot.0 == 0 || slot.0 > self.options.subflows {
-                return Err(ShaperError::Slot { slot, rate: ClassSpec::OPEN.rate, most: self.options.subflows });
-            }
-            maps.entry(map).or_default().insert(flow, crate::tc::MAJOR | u32::from(slot.0));
+            maps.entry(map).or_default().insert(flow, slot);
         }
+        self.make(entries.iter().map(|&(_, _, slot)| slot))?;
         let (table, mut steps) = (&self.names.table, Vec::new());
         for (map, elements) in maps {
             let elements: Vec<_> = elements.into_iter().collect();
@@ -152,6 +113,10 @@ impl Shaper {
     ///
     /// Errors: [`ShaperError::Missing`] — no `reject` in this kernel: say [`Then::Drop`] instead.
     pub fn arm(&mut self, joins: &[Join]) -> Result<(), ShaperError> {
+        self.make(joins.iter().filter_map(|join| match join.then {
+            Then::Class(slot) => Some(slot),
+            Then::Refuse | Then::Drop => None,
+        }))?;
         Ok(self.nft.apply(nft::arm(&self.names.table, self.options.lease, joins))?)
     }
 
@@ -191,20 +156,12 @@ impl Shaper {
         Ok(gone.chain(new).collect())
     }
 
-    /// What went through each class, in the order of their slots.
-    pub fn counters(&mut self) -> Result<Vec<(Slot, ClassStats)>, ShaperError> {
-        let classes = self.tc.classes(self.device)?;
-        let mut counters: Vec<_> = classes.into_iter().map(|class| (Slot(class.minor), class.stats)).collect();
-        counters.sort_unstable_by_key(|&(slot, _)| slot);
-        Ok(counters)
-    }
-
     /// Leaves words with the IFB, for whoever opens a shaper of these names after this one.
     ///
     /// Shape:   at most 200 bytes, no line breaks; longer ones are cut
     pub fn note(&mut self, words: Option<&str>) -> Result<(), ShaperError> {
         let words = words.map(found::cut).filter(|words| !words.is_empty());
-        self.links.set_alias(self.device, &found::alias(words.as_deref()))?;
+        self.links.set_alias(self.devices[0], &found::alias(words.as_deref()))?;
         self.note = words;
         Ok(())
     }
@@ -215,9 +172,9 @@ impl Shaper {
         self.note.as_deref()
     }
 
-    /// Takes the table and the IFB away.
+    /// Takes the table and the IFBs away.
     ///
-    /// Errors: the first failure, when both were tried.
+    /// Errors: the first failure, when all were tried.
     pub fn clear(self) -> Result<(), ShaperError> {
         Self::sweep(&self.names, false).map(drop)
     }

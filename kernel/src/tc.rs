@@ -9,6 +9,7 @@
 
 mod class;
 mod rate;
+mod slot;
 
 use crate::abi::route::{self as abi, htb, tca};
 use crate::link;
@@ -18,9 +19,8 @@ use crate::netlink::{Dump, NetlinkError, NetlinkSocket, Protocol, Request};
 pub(crate) use class::line;
 pub use class::{Class, ClassStats};
 pub use rate::ClassSpec;
+pub use slot::Slot;
 
-/// The major number of our HTB.
-pub(crate) const MAJOR: u32 = 1 << 16;
 /// Packets that pass unheld while there is no class for them: as many as a class that is being made can delay.
 const DIRECT_QUEUE: u32 = 1000;
 /// Class changes in one datagram: their errors have to fit into what may wait to be read.
@@ -40,8 +40,8 @@ pub struct Qdisc {
 /// Whether a class is expected to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassOp {
-    /// It is new.
-    Add,
+    /// It need not be: then it is made.
+    Make,
     /// It is there.
     Change,
 }
@@ -75,12 +75,12 @@ impl TrafficControl {
         Ok(found)
     }
 
-    /// Gives the link `index` an HTB as its root, `1:`. Packets without a class pass as they are.
+    /// Gives the link `index` the HTB of that number as its root. Packets without a class pass as they are.
     ///
     /// Errors: `ENOENT` — no HTB in this kernel.
     /// Kernel: CAP_NET_ADMIN, as everything that changes.
-    pub fn add_htb(&mut self, index: u32) -> Result<(), NetlinkError> {
-        self.socket.request("RTM_NEWQDISC", &format_args!("1: of link {index}"), add_htb(index), |_| {})
+    pub fn add_htb(&mut self, index: u32, shard: u16) -> Result<(), NetlinkError> {
+        self.socket.request("RTM_NEWQDISC", &format_args!("root of link {index}"), add_htb(index, shard), |_| {})
     }
 
     /// Takes the root away that somebody gave the link `index`; that there is none is no error.
@@ -94,18 +94,18 @@ impl TrafficControl {
 
     /// Makes or changes classes of the link `index`, in few system calls; a failed one does not keep the others from it.
     ///
-    /// Shape: minor numbers 1..=0xffff. Changing is O(1) a class, adding is O(classes there are).
+    /// Shape: all of the HTB that is there. Changing is O(1) a class, adding is O(classes there are).
     /// Errors: the first failure, when all were tried.
     pub fn set_classes(
         &mut self,
         index: u32,
         op: ClassOp,
-        classes: impl IntoIterator<Item = (u16, ClassSpec)>,
+        classes: impl IntoIterator<Item = (Slot, ClassSpec)>,
     ) -> Result<(), NetlinkError> {
         let mut first = None;
         let mut classes = classes.into_iter().peekable();
         while classes.peek().is_some() {
-            let steps = classes.by_ref().take(CLASSES_AT_ONCE).map(|(minor, spec)| class::step(index, op, minor, spec));
+            let steps = classes.by_ref().take(CLASSES_AT_ONCE).map(|(slot, spec)| class::step(index, op, slot, spec));
             self.socket.batch(None, steps.collect(), None, |_, error| {
                 first.get_or_insert(error);
             })?;
@@ -126,20 +126,20 @@ impl TrafficControl {
 }
 
 /// The request behind [`TrafficControl::add_htb`].
-fn add_htb(index: u32) -> Request {
+fn add_htb(index: u32, shard: u16) -> Request {
     let mut init = [0; 20];
     init[..4].copy_from_slice(&htb::VERSION.to_ne_bytes());
     // What tc says as well; it is used for classes without a quantum, and ours have one.
     init[4..8].copy_from_slice(&10_u32.to_ne_bytes());
-    header(abi::RTM_NEWQDISC, abi::NLM_F_CREATE | abi::NLM_F_EXCL, index, [MAJOR, abi::TC_H_ROOT])
+    header(abi::RTM_NEWQDISC, abi::NLM_F_CREATE | abi::NLM_F_EXCL, index, [slot::root(shard), abi::TC_H_ROOT])
         .text(tca::KIND, "htb")
         .nest(tca::OPTIONS, |options| options.attribute(htb::INIT, &init).u32(htb::DIRECT_QLEN, DIRECT_QUEUE))
 }
 
 /// The same as [`TrafficControl::add_htb`] by `tc`.
 #[must_use]
-pub fn htb_line(device: &str) -> String {
-    format!("tc qdisc add dev {device} root handle 1: htb direct_qlen {DIRECT_QUEUE}")
+pub fn htb_line(device: &str, shard: u16) -> String {
+    format!("tc qdisc add dev {device} root handle {:x}: htb direct_qlen {DIRECT_QUEUE}", slot::root(shard) >> 16)
 }
 
 /// A request with a `struct tcmsg`.

@@ -100,6 +100,7 @@ pub(crate) mod set {
     pub(crate) const TYPE_IPV6: u32 = 8;
     pub(crate) const TYPE_PROTOCOL: u32 = 12;
     pub(crate) const TYPE_SERVICE: u32 = 13;
+    pub(crate) const TYPE_LINK: u32 = 20;
     pub(crate) const TYPE_CLASSID: u32 = 23;
     /// `TYPE_BITS`: room for one of several parts.
     pub(crate) const TYPE_BITS: u32 = 6;

@@ -10,7 +10,7 @@ use crate::netlink::{Request, Step};
 
 use super::interval::octets;
 use super::set::millis;
-use super::{Flow, Map, message};
+use super::{Flow, Map, Slot, message};
 
 /// Elements in one message: the longest take 76 bytes, and a list of them may have 64 KiB.
 pub(super) const AT_ONCE: usize = 800;
@@ -19,8 +19,8 @@ pub(super) const AT_ONCE: usize = 800;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) flow: Flow,
-    /// Major and minor number.
-    pub(crate) class: u32,
+    /// `None`: a class that is none of ours.
+    pub(crate) slot: Option<Slot>,
     /// How long it stays unless it is renewed.
     pub(crate) left: Option<Duration>,
 }
@@ -41,14 +41,14 @@ pub(crate) fn destroy(table: &str, map: Map, flows: &[Flow]) -> Vec<Step> {
 ///
 /// Shape: whoever is in the map already is to be taken away in the same transaction: the kernel takes another class for a mistake,
 /// and before v6.12 leaves the timeout as it was.
-pub(crate) fn put(table: &str, map: Map, lease: Duration, elements: &[(Flow, u32)]) -> Vec<Step> {
+pub(crate) fn put(table: &str, map: Map, lease: Duration, elements: &[(Flow, Slot)]) -> Vec<Step> {
     let lease = millis(lease).to_be_bytes();
-    let step = |elements: &[(Flow, u32)]| {
+    let step = |elements: &[(Flow, Slot)]| {
         let request = list(msg::NEWSETELEM, NLM_F_CREATE, table, map).nest(abi::ELEMENTS, |all| {
-            elements.iter().fold(all, |all, (flow, class)| {
+            elements.iter().fold(all, |all, (flow, slot)| {
                 all.nest(abi::LIST, |one| {
                     key(one.attribute(abi::TIMEOUT, &lease), *flow)
-                        .nest(abi::DATA, |data| data.attribute(abi::VALUE, &class.to_ne_bytes()))
+                        .nest(abi::DATA, |data| data.attribute(abi::VALUE, &slot.class().to_ne_bytes()))
                 })
             })
         });
@@ -59,16 +59,32 @@ pub(crate) fn put(table: &str, map: Map, lease: Duration, elements: &[(Flow, u32
 }
 
 /// The same as one of these steps by `nft`: the flow alone where it is to go.
-pub(crate) fn text(flow: Flow, class: Option<(u16, Duration)>) -> String {
+pub(crate) fn text(flow: Flow, class: Option<(Slot, Duration)>) -> String {
     let Flow { client, server } = flow;
     let key = format!("{} . {} . {} . {}", client.ip(), client.port(), server.ip(), server.port());
     match class {
-        Some((minor, lease)) => format!("{key} timeout {}ms : 1:{minor:x}", millis(lease)),
+        Some((slot, lease)) => format!("{key} timeout {}ms : {slot}", millis(lease)),
         None => key,
     }
 }
 
-/// The step that has a set of protocols know TCP for a lease more.
+/// The steps that have a map know which IFB some classes are on.
+pub(super) fn ifbs(table: &str, name: &str, slots: &[Slot], ifb: u32) -> Vec<Step> {
+    let value =
+        |one: Request, kind, number: u32| one.nest(kind, |value| value.attribute(abi::VALUE, &number.to_ne_bytes()));
+    let step = |slots: &[Slot]| {
+        let about = message(msg::NEWSETELEM, NLM_F_CREATE).text(abi::TABLE, table).text(abi::SET, name);
+        let request = about.nest(abi::ELEMENTS, |all| {
+            slots.iter().fold(all, |all, slot| {
+                all.nest(abi::LIST, |one| value(value(one, abi::KEY, slot.class()), abi::DATA, ifb))
+            })
+        });
+        Step::new("NFT_MSG_NEWSETELEM", format_args!("classes of link {ifb} in map {name} of table {table}"), request)
+    };
+    slots.chunks(AT_ONCE).map(step).collect()
+}
+
+/// The steps that have a set of protocols know TCP for a lease more.
 pub(super) fn alive(table: &str, name: &str, lease: Duration) -> [Step; 2] {
     let tcp = |one: Request| one.nest(abi::KEY, |key| key.attribute(abi::VALUE, &[6]));
     let about = |kind, flags| message(kind, flags).text(abi::TABLE, table).text(abi::SET, name);
@@ -100,7 +116,7 @@ fn element(one: &Attribute<'_>) -> Option<Element> {
     let left = said.find(abi::EXPIRATION).and_then(|left| left.payload.try_into().ok());
     Some(Element {
         flow: flow(value(abi::KEY)?)?,
-        class: u32::from_ne_bytes(value(abi::DATA)?.try_into().ok()?),
+        slot: Slot::of(u32::from_ne_bytes(value(abi::DATA)?.try_into().ok()?)),
         left: left.map(|bytes| Duration::from_millis(u64::from_be_bytes(bytes))),
     })
 }

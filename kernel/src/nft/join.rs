@@ -6,7 +6,7 @@ use crate::netlink::Step;
 use super::expression::{ANONYMOUS, Expression};
 use super::interval::{Border, Prefix, borders};
 use super::rule::{self, Rule};
-use super::{Direction, Map, set};
+use super::{Direction, Map, Slot, set};
 
 /// What holds for subflows that come from somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Join {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Its subflow's packets towards the client go through this class.
-    Class(u16),
+    Class(Slot),
     /// It is dropped, and the client told by a reset.
     Refuse,
     /// It is dropped; the client tries again for a while.
@@ -99,12 +99,11 @@ impl Then {
     fn expressions(self, v6: bool) -> Vec<Expression> {
         let map = Map { direction: Direction::Download, v6 };
         match self {
-            Self::Class(minor) => {
-                let class = crate::tc::MAJOR | u32::from(minor);
+            Self::Class(slot) => {
                 let mut expressions = rule::key(map, Direction::Upload).to_vec();
                 // Behind the key, which takes four registers of four bytes, or ten.
                 let value = if v6 { expr::REG32_00 + 10 } else { expr::REG_2 };
-                expressions.push(Expression::Load { register: value, bytes: class.to_ne_bytes().to_vec() });
+                expressions.push(Expression::Load { register: value, bytes: slot.class().to_ne_bytes().to_vec() });
                 expressions.push(Expression::Update { map: map.name(), id: 0, value });
                 expressions.push(Expression::Verdict { code: expr::RETURN, chain: None });
                 expressions
@@ -117,8 +116,8 @@ impl Then {
     fn text(self, v6: bool) -> String {
         let map = Map { direction: Direction::Download, v6 };
         match self {
-            Self::Class(minor) => {
-                format!("update @{map} {{ {} : 1:{minor:x} }} return", rule::key_text(map, Direction::Upload))
+            Self::Class(slot) => {
+                format!("update @{map} {{ {} : {slot} }} return", rule::key_text(map, Direction::Upload))
             }
             Self::Refuse => "reject with tcp reset".to_owned(),
             Self::Drop => "drop".to_owned(),

@@ -4,7 +4,7 @@ use crate::abi::nft::{NLM_F_APPEND, expr, msg, rule as abi};
 use crate::abi::route::NLM_F_CREATE;
 use crate::netlink::{Request, Step};
 
-use super::expression::{Expression, META_L4PROTO, META_PROTOCOL, NETWORK, TRANSPORT};
+use super::expression::{Expression, META_L4PROTO, META_PRIORITY, META_PROTOCOL, NETWORK, TRANSPORT};
 use super::{Direction, Map, message};
 
 /// `IPPROTO_TCP`.
@@ -55,16 +55,19 @@ pub(super) fn flush(table: &str, chain: &str) -> Step {
     Step::new("NFT_MSG_DELRULE", format_args!("rules of chain {chain} of table {table}"), request)
 }
 
-/// Sends a packet of a subflow that is in the map to the IFB, in its class; a packet that is not in it goes on.
-pub(super) fn redirect(chain: &str, map: Map, ifb: (u32, &str)) -> Rule {
+/// Sends a packet of a subflow that is in the map to the IFB of its class, with that class as its priority; a packet that is not in it
+/// goes on.
+pub(super) fn redirect(chain: &str, map: Map, ifbs: &'static str) -> Rule {
     let mut expressions = family(map.v6);
     expressions.extend(tcp());
     expressions.extend(key(map, map.direction));
     expressions.push(Expression::Look { map: map.name(), id: 0 });
     expressions.push(Expression::SetPriority);
-    expressions.push(Expression::Load { register: expr::REG_1, bytes: ifb.0.to_ne_bytes().to_vec() });
+    expressions.push(Expression::Meta(META_PRIORITY));
+    expressions.push(Expression::Look { map: ifbs, id: 0 });
     expressions.push(Expression::Forward);
-    let text = format!("meta priority set {} map @{map} fwd to \"{}\"", key_text(map, map.direction), ifb.1);
+    let key = key_text(map, map.direction);
+    let text = format!("meta priority set {key} map @{map} fwd to meta priority map @{ifbs}");
     Rule { chain: chain.to_owned(), expressions, text }
 }
 

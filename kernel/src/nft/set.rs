@@ -50,6 +50,23 @@ pub(super) fn map_text(table: &str, map: Map, size: u32, lease: Duration) -> Str
     format!("add map netdev {table} {map} {{ type {kind}; flags dynamic,timeout; size {size}; timeout {lease}ms; }}")
 }
 
+/// A map from a class to the number of the IFB it is on.
+pub(super) fn ifbs(table: &str, name: &str, size: u32) -> Step {
+    let keys = Keys { kind: abi::TYPE_CLASSID, length: 4, order: HOST };
+    let request = new(table, name, abi::MAP, keys)
+        .be32(abi::DATA_TYPE, abi::TYPE_LINK)
+        .be32(abi::DATA_LENGTH, 4)
+        .be32(abi::ID, 0)
+        .nest(abi::DESCRIPTION, |said| said.be32(abi::SIZE, size))
+        .attribute(abi::USERDATA, &[orders(keys.order), data_order()].concat());
+    Step::new("NFT_MSG_NEWSET", format_args!("map {name} of table {table}"), request)
+}
+
+/// The same in words.
+pub(super) fn ifbs_text(table: &str, name: &str, size: u32) -> String {
+    format!("add map netdev {table} {name} {{ type classid : iface_index; size {size}; }}")
+}
+
 /// A set of protocols whose elements time out unless renewed.
 pub(super) fn alive(table: &str, name: &str, lease: Duration) -> Step {
     let keys = Keys { kind: abi::TYPE_PROTOCOL, length: 1, order: HOST };

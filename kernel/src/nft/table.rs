@@ -10,10 +10,12 @@ use crate::netlink::{Request, Step};
 use super::chain::{self, Hook};
 use super::join::{self, Join};
 use super::rule::{self, Rule};
-use super::{Direction, Map, element, message, set};
+use super::{Direction, Map, Slot, element, message, set};
 
 /// The set that knows TCP while somebody looks after the chain of joins.
 const ALIVE: &str = "alive";
+/// The map from classes to IFBs.
+const IFBS: &str = "ifbs";
 /// The chain that joins go through.
 const JOIN: &str = "join";
 
@@ -26,8 +28,8 @@ pub(crate) struct Layout<'a> {
     /// Most elements of a map.
     pub(crate) size: u32,
     pub(crate) lease: Duration,
-    /// Number and name of the IFB.
-    pub(crate) ifb: (u32, &'a str),
+    /// Most classes.
+    pub(crate) classes: u32,
 }
 
 /// A table as the kernel has it.
@@ -48,6 +50,7 @@ impl Layout<'_> {
             .attribute(abi::USERDATA, &comment);
         let mut steps = vec![Step::new("NFT_MSG_NEWTABLE", format_args!("table {table}"), request)];
         steps.extend(Map::ALL.map(|map| set::map(table, map, self.size, self.lease)));
+        steps.push(set::ifbs(table, IFBS, self.classes));
         steps.push(set::alive(table, ALIVE, self.lease));
         steps.extend([JOIN, Hook::Ingress.shared(), Hook::Egress.shared()].map(|name| chain::shared(table, name)));
         steps.extend(self.rules().iter().map(|rule| rule.step(table)));
@@ -59,6 +62,7 @@ impl Layout<'_> {
         let table = self.table;
         let mut lines = vec![format!("create table netdev {table} {{ comment \"{}\"; }}", self.comment)];
         lines.extend(Map::ALL.map(|map| set::map_text(table, map, self.size, self.lease)));
+        lines.push(set::ifbs_text(table, IFBS, self.classes));
         lines.push(set::alive_text(table, ALIVE, self.lease));
         let chains = [JOIN, Hook::Ingress.shared(), Hook::Egress.shared()];
         lines.extend(chains.map(|name| format!("add chain netdev {table} {name}")));
@@ -73,7 +77,7 @@ impl Layout<'_> {
                 Direction::Download => Hook::Egress,
                 Direction::Upload => Hook::Ingress,
             };
-            rule::redirect(hook.shared(), map, self.ifb)
+            rule::redirect(hook.shared(), map, IFBS)
         }));
         rules
     }
@@ -83,6 +87,16 @@ impl Layout<'_> {
 pub(crate) fn delete(table: &str) -> Step {
     let request = message(msg::DELTABLE, 0).text(abi::NAME, table);
     Step::new("NFT_MSG_DELTABLE", format_args!("table {table}"), request)
+}
+
+/// The steps that say which IFB some classes are on.
+pub(crate) fn ifbs(table: &str, slots: &[Slot], ifb: u32) -> Vec<Step> {
+    element::ifbs(table, IFBS, slots, ifb)
+}
+
+/// What says the same of one class, as `nft` reads it in a file.
+pub(crate) fn ifb_command(table: &str, slot: Slot, ifb: &str) -> String {
+    format!("add element netdev {table} {IFBS} {{ {slot} : \"{ifb}\" }}")
 }
 
 /// The steps that say anew what holds for joins, for a lease.

@@ -25,36 +25,49 @@ impl<'a> Commands<'a> {
     /// What [`super::Shaper::open`] does, where nothing was left.
     #[must_use]
     pub fn open(&self) -> Vec<String> {
-        let quoted = Names { table: self.names.table.clone(), device: quote(&self.names.device) };
-        let device = &quoted.device;
-        let mut lines = vec![
-            open::ifb(&quoted).line(),
+        let mut lines = self.ifb(0);
+        lines.extend(open::layout(self.names, self.options).commands().iter().map(|text| nft(text)));
+        lines
+    }
+
+    fn ifb(&self, shard: u16) -> Vec<String> {
+        let device = quote(&found::device(self.names, shard));
+        vec![
+            open::ifb(&device).line(),
             format!("ip link set dev {device} alias {}", quote(&found::alias(None))),
             format!("ip link set dev {device} up"),
-            tc::htb_line(device),
-        ];
-        // The number of the IFB is not in the text of rules.
-        lines.extend(open::layout(self.names, self.options, 0).commands().iter().map(|text| nft(text)));
-        lines
+            tc::htb_line(&device, shard),
+        ]
+    }
+
+    /// The IFB that a class is on.
+    #[must_use]
+    pub fn device(&self, slot: Slot) -> String {
+        found::device(self.names, slot.shard())
     }
 
     /// What [`super::Shaper::set_classes`] does for one class, as one that is there already.
     #[must_use]
     pub fn class(&self, slot: Slot, spec: ClassSpec) -> String {
-        tc::line(&quote(&self.names.device), ClassOp::Change, slot.0, spec)
+        tc::line(&quote(&self.device(slot)), ClassOp::Change, slot, spec)
     }
 
-    /// What makes one class.
+    /// What makes one class, and its IFB where it is the first there.
     #[must_use]
-    pub fn new_class(&self, slot: Slot, spec: ClassSpec) -> String {
-        tc::line(&quote(&self.names.device), ClassOp::Add, slot.0, spec)
+    pub fn new_class(&self, slot: Slot, spec: ClassSpec) -> Vec<String> {
+        let (device, shard) = (self.device(slot), slot.shard());
+        let first = shard > 0 && slot.0 == Slot::first(shard).0;
+        let mut lines = if first { self.ifb(shard) } else { Vec::new() };
+        lines.push(tc::line(&quote(&device), ClassOp::Make, slot, spec));
+        lines.push(nft(&nft::ifb_command(&self.names.table, slot, &device)));
+        lines
     }
 
     /// What [`super::Shaper::put`] does for one flow, which is in no class.
     ///
     /// Errors: [`ShaperError::Families`].
     pub fn put(&self, direction: Direction, flow: Flow, slot: Slot) -> Result<String, ShaperError> {
-        self.element("add", direction, flow, Some((slot.0, self.options.lease)))
+        self.element("add", direction, flow, Some((slot, self.options.lease)))
     }
 
     /// What [`super::Shaper::remove`] does for one flow, which is in a class.
@@ -69,7 +82,7 @@ impl<'a> Commands<'a> {
         verb: &str,
         direction: Direction,
         flow: Flow,
-        class: Option<(u16, Duration)>,
+        class: Option<(Slot, Duration)>,
     ) -> Result<String, ShaperError> {
         let (map, flow): (Map, Flow) = place(direction, flow)?;
         let text = nft::element_text(flow, class);

@@ -5,7 +5,7 @@ use crate::netlink::NetlinkError;
 use crate::nft::{Map, Nftables, Table};
 use crate::tc::TrafficControl;
 
-use super::{Names, Shaper, ShaperError};
+use super::{Names, Shaper, ShaperError, Slot};
 
 /// What our table says of itself, and what our IFB's alias begins with.
 pub(super) const MARK: &str = "anabranch";
@@ -14,6 +14,8 @@ pub(super) const MARK: &str = "anabranch";
 pub(super) const BIRTH_MARK: [u8; 6] = [0x02, b'a', b'n', b'a', b'b', b'r'];
 /// What is between the mark and the note in an alias.
 const NOTE: &str = ": ";
+/// As much of the first IFB's name as has room before a hyphen and two digits.
+const LONGEST_STEM: usize = 12;
 /// Longest note, in bytes.
 const LONGEST_NOTE: usize = 200;
 
@@ -24,6 +26,8 @@ pub struct Found {
     pub table: Option<FoundTable>,
     /// The IFB, or whatever has its name.
     pub device: Option<FoundDevice>,
+    /// The numbers of the IFBs beside it that are ours.
+    pub beside: Vec<u32>,
 }
 
 /// A table under our name.
@@ -58,7 +62,8 @@ impl Found {
     /// Whether anything of ours is there.
     #[must_use]
     pub fn anything_ours(&self) -> bool {
-        self.table.as_ref().is_some_and(|table| table.ours) || self.device.as_ref().is_some_and(|device| device.ours)
+        let device = self.device.as_ref().is_some_and(|device| device.ours);
+        device || !self.beside.is_empty() || self.table.as_ref().is_some_and(|table| table.ours)
     }
 }
 
@@ -80,8 +85,11 @@ pub(super) fn look(
 ) -> Result<Found, NetlinkError> {
     let table = nft.tables()?.into_iter().find(|table| table.name == names.table);
     let table = table.map(|table| found_table(names, table, nft)).transpose()?;
-    let device = links.find(&names.device)?.map(|link| found_device(link, tc)).transpose()?;
-    Ok(Found { table, device })
+    let links = links.list()?;
+    let found = links.iter().find(|link| link.name == names.device).map(|link| found_device(link, tc)).transpose()?;
+    let named: Vec<_> = (1..=Slot(Slot::MOST).shard()).map(|shard| device(names, shard)).collect();
+    let beside = links.iter().filter(|link| is_ours(link) && named.contains(&link.name)).map(|link| link.index);
+    Ok(Found { table, device: found, beside: beside.collect() })
 }
 
 fn found_table(names: &Names, table: Table, nft: &mut Nftables) -> Result<FoundTable, NetlinkError> {
@@ -93,12 +101,26 @@ fn found_table(names: &Names, table: Table, nft: &mut Nftables) -> Result<FoundT
     Ok(FoundTable { ours, comment: table.comment, flows })
 }
 
-fn found_device(link: Link, tc: &mut TrafficControl) -> Result<FoundDevice, NetlinkError> {
-    let marked = link.alias.as_deref().is_some_and(is_marked) || link.address == BIRTH_MARK;
-    let ours = marked && link.kind.as_deref() == Some("ifb");
+fn found_device(link: &Link, tc: &mut TrafficControl) -> Result<FoundDevice, NetlinkError> {
+    let (kind, alias) = (link.kind.clone(), link.alias.clone());
+    let note = alias.as_deref().and_then(noted).map(str::to_owned);
     let classes = tc.classes(link.index)?.len();
-    let note = link.alias.as_deref().and_then(noted).map(str::to_owned);
-    Ok(FoundDevice { ours, index: link.index, kind: link.kind, note, alias: link.alias, classes })
+    Ok(FoundDevice { ours: is_ours(link), index: link.index, kind, note, alias, classes })
+}
+
+fn is_ours(link: &Link) -> bool {
+    let marked = link.alias.as_deref().is_some_and(is_marked) || link.address == BIRTH_MARK;
+    marked && link.kind.as_deref() == Some("ifb")
+}
+
+/// The name of an IFB: the first has the one that was given.
+pub(super) fn device(names: &Names, shard: u16) -> String {
+    let name = &names.device;
+    match shard {
+        0 => name.clone(),
+        // An interface's name is ASCII; one that is not is not shortened, and the kernel refuses it.
+        _ => format!("{}-{shard}", name.get(..LONGEST_STEM.min(name.len())).unwrap_or(name)),
+    }
 }
 
 /// The alias of our IFB.

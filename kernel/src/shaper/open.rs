@@ -6,7 +6,7 @@ use crate::nft::{self, Layout, Nftables};
 use crate::tc::TrafficControl;
 
 use super::found::{self, Found, FoundDevice, MARK};
-use super::{Names, Options, Shaper, ShaperError};
+use super::{Names, Options, Shaper, ShaperError, Slot};
 
 /// Packets that may wait in a class: HTB gives every new class a queue as long as its link's. Segments of a local socket wait there
 /// as its pacing lets them; those that pass come one by one. At 2 Mbit/s and 1500 bytes it is a fifth of a second.
@@ -25,23 +25,24 @@ impl Shaper {
         let (mut links, mut tc, mut nft) = (Links::open()?, TrafficControl::open()?, Nftables::open()?);
         let found = found::look(names, &mut links, &mut tc, &mut nft)?;
         refuse_strangers(names, options.adopt, &found)?;
-        let options = Options { subflows: options.subflows.clamp(1, super::MOST_SLOTS), ..options };
+        let options = Options { subflows: options.subflows.clamp(1, Slot::MOST), ..options };
 
-        // Rules first: they name the IFB by its number.
+        // Rules first: they send packets to the IFBs.
         if found.table.is_some() {
             nft.apply(vec![nft::delete(&names.table)])?;
         }
-        let reused = found.device.clone().filter(|device| device.ours);
-        if let Some(stranger) = found.device.filter(|device| !device.ours) {
-            links.delete(stranger.index)?;
-        }
+        let (reused, strange) = match found.device {
+            Some(device) if device.ours => (Some(device), None),
+            strange => (None, strange),
+        };
+        found.beside.iter().chain(strange.map(|device| device.index).iter()).try_for_each(|&i| links.delete(i))?;
         let note = reused.as_ref().and_then(|device| device.note.clone());
         let made = make(names, options, (&mut links, &mut tc, &mut nft), reused);
         let device = made.inspect_err(|_| {
             // The first failure is the one to tell.
             drop(take_away(names, &mut links, &mut tc, &mut nft));
         })?;
-        Ok(Self { names: names.clone(), options, links, tc, nft, device, made: 0, note })
+        Ok(Self { names: names.clone(), options, links, tc, nft, devices: vec![device], made: 0, note })
     }
 
     /// Takes away what is ours under these names, whoever made it and whether or not it runs; answers what was there.
@@ -52,28 +53,45 @@ impl Shaper {
         let found = found::look(names, &mut links, &mut tc, &mut nft)?;
         refuse_strangers(names, adopt, &found)?;
         let table = if found.table.is_some() { nft.apply(vec![nft::delete(&names.table)]) } else { Ok(()) };
-        let device = found.device.as_ref().map_or(Ok(()), |device| links.delete(device.index));
-        table.and(device)?;
+        let devices = found.device.iter().map(|device| device.index).chain(found.beside.iter().copied());
+        let devices = delete_all(&mut links, devices);
+        table.and(devices)?;
         Ok(found)
     }
 }
 
-pub(super) fn layout<'a>(names: &'a Names, options: Options, device: u32) -> Layout<'a> {
+pub(super) fn layout(names: &Names, options: Options) -> Layout<'_> {
     Layout {
         table: &names.table,
         comment: MARK,
         size: u32::from(options.subflows) * MAP_ROOM,
         lease: options.lease,
-        ifb: (device, &names.device),
+        classes: options.subflows.into(),
     }
 }
 
 /// The IFB to make.
-pub(super) fn ifb(names: &Names) -> Ifb<'_> {
-    Ifb { name: &names.device, address: found::BIRTH_MARK, queue: QUEUE }
+pub(super) const fn ifb(name: &str) -> Ifb<'_> {
+    Ifb { name, address: found::BIRTH_MARK, queue: QUEUE }
 }
 
-/// Makes what is missing and answers the number of the IFB. One of ours is used again, for its note's sake, with a new HTB.
+/// Makes an IFB, ready for classes, and answers its number.
+pub(super) fn make_ifb(name: &str, shard: u16, links: &mut Links, tc: &mut TrafficControl) -> Result<u32, ShaperError> {
+    links.create_ifb(&ifb(name)).map_err(|error| match error.errno() {
+        Some(libc::EEXIST) => {
+            ShaperError::Foreign { what: "interface", name: name.to_owned(), found: "it came meanwhile".to_owned() }
+        }
+        _ => error.into(),
+    })?;
+    let link = links.find(name)?;
+    let index = link.ok_or_else(|| NetlinkError::malformed("RTM_GETLINK", name, "it is gone again"))?.index;
+    links.set_alias(index, &found::alias(None))?;
+    links.set_up(index)?;
+    tc.add_htb(index, shard)?;
+    Ok(index)
+}
+
+/// Makes the table and the first IFB, and answers its number. One of ours is used again, for its note's sake, with a new HTB.
 fn make(
     names: &Names,
     options: Options,
@@ -81,25 +99,22 @@ fn make(
     reused: Option<FoundDevice>,
 ) -> Result<u32, ShaperError> {
     let index = match reused {
-        Some(device) => {
-            tc.delete_root(device.index)?;
-            device.index
+        Some(FoundDevice { index, note, .. }) => {
+            tc.delete_root(index)?;
+            links.set_alias(index, &found::alias(note.as_deref()))?;
+            links.set_up(index)?;
+            tc.add_htb(index, 0)?;
+            index
         }
-        None => {
-            links.create_ifb(&ifb(names))?;
-            let link = links.find(&names.device)?;
-            link.ok_or_else(|| NetlinkError::malformed("RTM_GETLINK", &names.device, "it is gone again"))?.index
-        }
+        None => make_ifb(&names.device, 0, links, tc)?,
     };
-    let found = links.find(&names.device)?;
-    if found.is_none_or(|link| link.alias.is_none()) {
-        links.set_alias(index, &found::alias(None))?;
-    }
-    links.set_up(index)?;
-    tc.add_htb(index)?;
-    let layout = layout(names, options, index);
-    nft.apply(layout.add())?;
+    nft.apply(layout(names, options).add())?;
     Ok(index)
+}
+
+/// Takes links away; the first failure, when all were tried.
+fn delete_all(links: &mut Links, indices: impl IntoIterator<Item = u32>) -> Result<(), NetlinkError> {
+    indices.into_iter().map(|index| links.delete(index)).fold(Ok(()), Result::and)
 }
 
 /// Takes away what is ours, as far as that goes.
@@ -114,8 +129,9 @@ fn take_away(
         Some(_) => nft.apply(vec![nft::delete(&names.table)]),
         None => Ok(()),
     };
-    let device = found.device.filter(|device| device.ours).map_or(Ok(()), |device| links.delete(device.index));
-    table.and(device)
+    let device = found.device.filter(|device| device.ours).map(|device| device.index);
+    let devices = delete_all(links, device.into_iter().chain(found.beside));
+    table.and(devices)
 }
 
 /// Refuses what is under our names and not ours.

@@ -5,13 +5,13 @@ use crate::link;
 use crate::netlink::Step;
 use crate::netlink::attribute::{Attribute, Attributes};
 
-use super::{ClassOp, ClassSpec, MAJOR, header, rate};
+use super::{ClassOp, ClassSpec, Slot, header, rate, slot};
 
 /// A class as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Its minor number.
-    pub minor: u16,
+    /// Which.
+    pub slot: Slot,
     /// Its rate in bit/s.
     pub rate: u64,
     /// Its ceiling in bit/s.
@@ -38,13 +38,13 @@ pub struct ClassStats {
 }
 
 /// The request that makes or changes a class of the link `index`.
-pub(super) fn step(index: u32, op: ClassOp, minor: u16, spec: ClassSpec) -> Step {
+pub(super) fn step(index: u32, op: ClassOp, slot: Slot, spec: ClassSpec) -> Step {
     let flags = match op {
-        ClassOp::Add => abi::NLM_F_CREATE | abi::NLM_F_EXCL,
+        ClassOp::Make => abi::NLM_F_CREATE,
         ClassOp::Change => 0,
     };
     let wide = |rate: u64| Some(rate::bytes(rate)).filter(|&bytes| bytes > u64::from(u32::MAX));
-    let request = header(abi::RTM_NEWTCLASS, flags, index, [MAJOR | u32::from(minor), MAJOR]);
+    let request = header(abi::RTM_NEWTCLASS, flags, index, [slot.class(), slot::root(slot.shard())]);
     let request = request.text(tca::KIND, "htb").nest(tca::OPTIONS, |mut options| {
         for (kind, rate) in [(htb::RATE64, spec.rate), (htb::CEIL64, spec.ceiling().0)] {
             if let Some(bytes) = wide(rate) {
@@ -53,23 +53,26 @@ pub(super) fn step(index: u32, op: ClassOp, minor: u16, spec: ClassSpec) -> Step
         }
         options.attribute(htb::PARMS, &spec.opt())
     });
-    Step::new("RTM_NEWTCLASS", format_args!("class 1:{minor:x} of link {index}"), request)
+    Step::new("RTM_NEWTCLASS", format_args!("class {slot} of link {index}"), request)
 }
 
 /// The same by `tc`.
 #[must_use]
-pub(crate) fn line(device: &str, op: ClassOp, minor: u16, spec: ClassSpec) -> String {
+pub(crate) fn line(device: &str, op: ClassOp, slot: Slot, spec: ClassSpec) -> String {
     let op = match op {
-        ClassOp::Add => "add",
+        ClassOp::Make => "replace",
         ClassOp::Change => "change",
     };
-    format!("tc class {op} dev {device} parent 1: classid 1:{minor:x} htb {}", spec.words())
+    format!(
+        "tc class {op} dev {device} parent {:x}: classid {slot} htb {}",
+        slot::root(slot.shard()) >> 16,
+        spec.words()
+    )
 }
 
 /// Reads a class of our HTB; `None` for others, and without its numbers.
 pub(super) fn parse(payload: &[u8]) -> Option<Class> {
-    let handle = link::number(payload, abi::TC_HANDLE)?;
-    let minor = u16::try_from(handle.checked_sub(MAJOR)?).ok()?;
+    let slot = Slot::of(link::number(payload, abi::TC_HANDLE)?)?;
     let said = Attributes::new(payload.get(abi::TC_HEADER..)?);
     let options = said.find(tca::OPTIONS)?.nested();
     let opt = options.find(htb::PARMS)?.payload;
@@ -79,7 +82,7 @@ pub(super) fn parse(payload: &[u8]) -> Option<Class> {
     };
     let rate = wide(htb::RATE64, 0)?;
     Some(Class {
-        minor,
+        slot,
         rate,
         ceil: wide(htb::CEIL64, htb::SPEC)?,
         burst: rate::size(rate, link::number(opt, htb::BUFFER)?),
