@@ -63,7 +63,7 @@ impl Pacer {
     /// Loads the program.
     ///
     /// Errors: [`BpfError`] — what is missing, in the kernel or among the capabilities.
-    /// Kernel: v6.0, built with `CONFIG_DEBUG_INFO_BTF`; CAP_BPF and CAP_PERFMON. Takes 3 ms, most of it for the type
+    /// Kernel: v5.15, built with `CONFIG_DEBUG_INFO_BTF`; CAP_BPF and CAP_PERFMON. Takes 3 ms, most of it for the type
     /// information.
     pub fn open() -> Result<Self, BpfError> {
         let bytes = type_information()?;
