@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anabranch_kernel::bpf::{BpfError, Flow, Pace, Pacer};
 use anabranch_kernel::mptcp_pm::{Events, PathManager, SubflowAddresses};
@@ -95,6 +95,15 @@ fn busy(client: &Socket, server: &Socket, work: impl FnOnce()) {
     });
 }
 
+/// How a busy subflow is brought to its pace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum How {
+    /// As a backup, on which nothing new is sent; that takes the userspace path manager.
+    Demoted,
+    /// By and by.
+    InSteps,
+}
+
 /// What the server steers with.
 struct Server<'a> {
     pair: &'a Pair,
@@ -111,8 +120,24 @@ impl Server<'_> {
         pair.server.run(|| pacer.apply(&[(flow, pace)])).unwrap().unwrap()
     }
 
+    /// Paces a subflow in steps, without a word to the peer: first it may hold little unsent, and when its backlog has gone,
+    /// its rate is halved until it is there. At once, a busy connection would wait for it.
+    fn pace_in_steps(&mut self, flow: Flow) {
+        let slow = |bytes_per_s| Some(Pace { bytes_per_s, ..PACE });
+        assert_eq!(self.apply(flow, slow(u64::MAX)), 1);
+        wait_for("short backlog", || {
+            let unsent = self.diag.tcp_exact(flow, |socket| socket.info().unwrap().notsent_bytes.unwrap());
+            (unsent.unwrap().unwrap() < 32 * 1024).then_some(())
+        });
+        for divisor in [2, 4, 8, 16] {
+            assert_eq!(self.apply(flow, slow(LINK / divisor)), 1);
+            wait(Duration::from_millis(50));
+        }
+        assert_eq!(self.apply(flow, Some(PACE)), 1);
+    }
+
     /// Paces a subflow once what was given to it has gone: a busy connection would wait for the backlog.
-    fn pace(&mut self, flow: Flow) {
+    fn pace_demoted(&mut self, flow: Flow) {
         let ends = SubflowAddresses { local: flow.local, remote: flow.remote };
         self.manager.set_flags(self.token, ends, true).unwrap();
         wait_for("drained subflow", || {
@@ -124,11 +149,13 @@ impl Server<'_> {
     }
 }
 
-fn one_of_two(family: AddressFamily, at: &str, endpoint: &str) {
+fn one_of_two(family: AddressFamily, at: &str, endpoint: &str, how: How) {
     let Some(pacer) = pacer() else { return };
     let pair = Pair::new();
-    sysctl(&pair.server, "mptcp/path_manager", "userspace");
-    // Without a listener every join is refused.
+    if how == How::Demoted {
+        sysctl(&pair.server, "mptcp/path_manager", "userspace");
+    }
+    // Without a listener every join is refused under the userspace path manager.
     let _events = pair.server.run(Events::open).unwrap().unwrap();
     ip(&pair.client, &format!("mptcp endpoint add {endpoint} dev c2 subflow"));
     for link in ["s1", "s2"] {
@@ -145,20 +172,29 @@ fn one_of_two(family: AddressFamily, at: &str, endpoint: &str) {
     busy(&client, &server, || {
         let flows = subflows(&mut steer.diag, family);
         for paced in [1, 0] {
-            either(&mut steer, flows, paced);
+            either(&mut steer, flows, paced, how);
         }
     });
 }
 
 /// One subflow is paced while the other goes on, then released.
-fn either(steer: &mut Server<'_>, flows: [Flow; 2], paced: usize) {
+fn either(steer: &mut Server<'_>, flows: [Flow; 2], paced: usize, how: How) {
     let free = 1 - paced;
     let near = |rate: u64| rate > LINK * 7 / 10;
     // A subflow of nobody.
     assert_eq!(steer.apply(Flow { remote: flows[free].local, ..flows[paced] }, Some(PACE)), 0);
     // The more the connection holds unsent, the more of it waits for its slow subflow.
     steer.connection.set_tcp_notsent_lowat(8192).unwrap();
-    steer.pace(flows[paced]);
+    let before = flows.map(|flow| progress(&mut steer.diag, flow).0);
+    let began = Instant::now();
+    match how {
+        How::Demoted => steer.pace_demoted(flows[paced]),
+        How::InSteps => steer.pace_in_steps(flows[paced]),
+    }
+    wait(Duration::from_millis(250));
+    let bytes: u64 = [0, 1].map(|which| progress(&mut steer.diag, flows[which]).0 - before[which]).iter().sum();
+    // Neither way costs what the free link alone would have carried.
+    assert!(near(bytes * 1000 / u64::try_from(began.elapsed().as_millis()).unwrap()), "{bytes} while {how:?}");
     assert_eq!(progress(&mut steer.diag, flows[paced]).1, PACE.bytes_per_s);
     assert_eq!(progress(&mut steer.diag, flows[free]).1, u64::MAX);
     let rate = rates(&mut steer.diag, flows);
@@ -177,15 +213,20 @@ fn dial(at: &str) -> SocketAddr {
 
 #[test]
 fn either_subflow_over_ipv4() {
-    one_of_two(AddressFamily::V4, "10.1.0.1:5001", "10.2.0.2");
+    one_of_two(AddressFamily::V4, "10.1.0.1:5001", "10.2.0.2", How::Demoted);
 }
 
 #[test]
 fn either_subflow_over_ipv6() {
-    one_of_two(AddressFamily::V6, "[fd01::1]:5001", "fd02::2");
+    one_of_two(AddressFamily::V6, "[fd01::1]:5001", "fd02::2", How::Demoted);
 }
 
 #[test]
 fn either_subflow_over_ipv4_on_ipv6_sockets() {
-    one_of_two(AddressFamily::V6, "[::]:5001", "10.2.0.2");
+    one_of_two(AddressFamily::V6, "[::]:5001", "10.2.0.2", How::Demoted);
+}
+
+#[test]
+fn either_subflow_in_steps_without_the_path_manager() {
+    one_of_two(AddressFamily::V4, "10.1.0.1:5001", "10.2.0.2", How::InSteps);
 }
