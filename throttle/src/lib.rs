@@ -7,11 +7,13 @@
 
 pub mod intent;
 pub mod op;
+pub mod policy;
 pub mod rate;
 mod rung;
 mod tc;
 pub mod usage;
 pub mod view;
 
+pub use policy::{Policies, PolicyLine, Rules};
 pub use rung::Rung;
 pub use tc::{NotATcHandle, TcHandle};

@@ -57,6 +57,34 @@ impl Meter {
     }
 }
 
+/// A smoothed level: of a queue, say.
+#[derive(Debug, Clone, Copy)]
+pub struct Level {
+    value: u64,
+    constant: Duration,
+}
+
+impl Level {
+    /// One that forgets within a few times `constant`.
+    #[must_use]
+    pub const fn new(constant: Duration) -> Self {
+        Self { value: 0, constant }
+    }
+
+    /// Takes in that it was at `value` for the time since the last look.
+    pub fn push(&mut self, value: u64, step: Duration) {
+        let (constant, step) = (self.constant.as_micros(), step.as_micros());
+        let sum = u128::from(self.value).saturating_mul(constant).saturating_add(u128::from(value).saturating_mul(step));
+        self.value = u64::try_from(sum / (constant + step)).unwrap_or(u64::MAX);
+    }
+
+    /// The level now.
+    #[must_use]
+    pub const fn get(&self) -> u64 {
+        self.value
+    }
+}
+
 /// The share of the bytes of a subflow that were sent again, over the last second or more.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Loss {
