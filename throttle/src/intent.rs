@@ -60,6 +60,7 @@ pub struct Ceiling {
 
 /// What a policy wants of a subflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a rate is what is nearly always wanted")]
 pub enum Hold {
     /// That it carries nothing while another subflow can.
     Backup,
@@ -169,5 +170,25 @@ impl Direction {
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Hold {
+    /// In a few words for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backup => f.write_str("backup"),
+            Self::Closed => f.write_str("closed"),
+            Self::Rate { download, upload } => {
+                let each = [(Direction::Download, download), (Direction::Upload, upload)];
+                let mut said = false;
+                for (direction, (_, ceiling)) in each.into_iter().filter_map(|(way, rate)| Some((way, rate.as_ref()?)))
+                {
+                    write!(f, "{}{} of {direction}", if said { ", " } else { "at most " }, ceiling.rate)?;
+                    said = true;
+                }
+                Ok(())
+            }
+        }
     }
 }

@@ -119,6 +119,11 @@ impl Op {
     }
 }
 
+impl Abilities {
+    /// Nothing can be done.
+    pub const NONE: Self = Self { demote: false, pace: false, cap: false, proxy: false };
+}
+
 /// What can be done here: found out once, at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {

@@ -7,6 +7,7 @@
 
 mod arming;
 mod clock;
+mod compile;
 mod demand;
 mod hold;
 mod line;
@@ -19,7 +20,6 @@ mod replace;
 mod rules;
 mod select;
 mod share;
-mod stub;
 mod words;
 
 use std::collections::BTreeMap;
@@ -126,6 +126,18 @@ impl Policies {
     pub fn next_change(&self, now: Duration) -> Option<Duration> {
         let edges = self.edges.iter().flatten().copied().chain(self.usage.next_end());
         edges.chain(self.next).filter(|at| *at > now).min()
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether there is no policy.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.policies.is_empty()
     }
 
     /// What has been used of paths.

@@ -74,7 +74,8 @@ impl Level {
     /// Takes in that it was at `value` for the time since the last look.
     pub fn push(&mut self, value: u64, step: Duration) {
         let (constant, step) = (self.constant.as_micros(), step.as_micros());
-        let sum = u128::from(self.value).saturating_mul(constant).saturating_add(u128::from(value).saturating_mul(step));
+        let sum =
+            u128::from(self.value).saturating_mul(constant).saturating_add(u128::from(value).saturating_mul(step));
         self.value = u64::try_from(sum / (constant + step)).unwrap_or(u64::MAX);
     }
 

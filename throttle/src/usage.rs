@@ -175,7 +175,13 @@ impl Usage {
     }
 
     /// Counts what a subflow delivered since it was last looked at, for whoever pays for it.
-    pub(crate) fn count(&mut self, key: SubflowKey, counts: Payload, payer: Option<Payer<'_>>, now: Duration) -> Payload {
+    pub(crate) fn count(
+        &mut self,
+        key: SubflowKey,
+        counts: Payload,
+        payer: Option<Payer<'_>>,
+        now: Duration,
+    ) -> Payload {
         let fresh = Mark { counted: Payload::default(), kept: false, seen: now };
         let mark = self.marks.entry(key).or_insert(fresh);
         mark.seen = now;

@@ -176,17 +176,42 @@ impl NetlinkSocket {
         }
     }
 
+    /// Sets how long a datagram to the kernel may be, beyond the system's maximum where the process may.
+    ///
+    /// Units: bytes.
+    pub fn set_send_buffer(&self, bytes: usize) -> Result<(), NetlinkError> {
+        let number = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        self.set(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, number)
+            .or_else(|_| self.set(libc::SOL_SOCKET, libc::SO_SNDBUF, number))
+            .map_err(|e| NetlinkError::new("SO_SNDBUF", format_args!("{bytes} bytes"), e, None))
+    }
+
     fn send(&mut self, op: &'static str, object: &dyn fmt::Display, request: Request) -> Result<u32, NetlinkError> {
-        // Zero is the number of notices.
-        self.sequence = self.sequence.checked_add(1).unwrap_or(1);
-        let Some(bytes) = request.finish(self.sequence) else {
-            return Err(NetlinkError::new(op, object, io::Error::from_raw_os_error(libc::EMSGSIZE), None));
-        };
-        // A socket that was never connected talks to the kernel. Netlink takes a datagram whole or not at all.
-        match self.socket.send(&bytes) {
-            Ok(_) => Ok(self.sequence),
-            Err(error) => Err(NetlinkError::new(op, object, error, None)),
-        }
+        let sequence = self.sequences(1);
+        let fail = |source| NetlinkError::new(op, object, source, None);
+        let bytes = request.finish(sequence).ok_or_else(|| fail(io::Error::from_raw_os_error(libc::EMSGSIZE)))?;
+        self.send_datagram(&bytes).map_err(fail)?;
+        Ok(sequence)
+    }
+
+    /// The first of `count` numbers in a row for requests. Zero is the number of notices.
+    pub(super) fn sequences(&mut self, count: usize) -> u32 {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let end = self.sequence.checked_add(count);
+        let first = if end.is_some() { self.sequence + 1 } else { 1 };
+        self.sequence = end.unwrap_or(count);
+        first
+    }
+
+    /// Sends to the kernel, which a socket that was never connected talks to. Netlink takes a datagram whole or not at all.
+    pub(super) fn send_datagram(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send(bytes).map(drop)
+    }
+
+    /// The next datagram that is there already.
+    pub(super) fn read_now(&mut self) -> io::Result<&[u8]> {
+        let length = self.read(libc::MSG_DONTWAIT)?;
+        Ok(&self.buffer[..length])
     }
 
     /// Reads the answers to one request up to its end; false if they are of different moments.

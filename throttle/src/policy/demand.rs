@@ -92,7 +92,10 @@ impl Policies {
 
     /// The subflows of a connection that are a cheaper way than a path, with what is wanted of them.
     fn cheaper<'a>(
-        &self, party: &'a Party<'_>, path: PathId, holds: &'a [Option<Held>],
+        &self,
+        party: &'a Party<'_>,
+        path: PathId,
+        holds: &'a [Option<Held>],
     ) -> impl Iterator<Item = (&'a Seen<'a>, PathId, Option<&'a Held>)> {
         let cost = self.rules.paths[path].cost;
         let costs: Vec<_> = self.rules.paths.iter().map(|path| path.cost).collect();
@@ -105,7 +108,11 @@ impl Policies {
 
     /// The cheaper lines of those in a group that have one, with the rates they are held to.
     fn cheaper_lines(
-        &self, parties: &[Party<'_>], members: &[Member], path: PathId, holds: &Holds,
+        &self,
+        parties: &[Party<'_>],
+        members: &[Member],
+        path: PathId,
+        holds: &Holds,
     ) -> BTreeMap<PathId, [Option<u64>; 2]> {
         let mut lines: BTreeMap<PathId, [Option<u64>; 2]> = BTreeMap::new();
         for member in members.iter().filter(|member| member.cheaper) {
@@ -127,7 +134,11 @@ impl Policies {
 
     /// What a group wants, download and upload.
     fn demands(
-        &self, parties: &[Party<'_>], members: &[Member], lines: &BTreeMap<PathId, [Option<u64>; 2]>, path: PathId,
+        &self,
+        parties: &[Party<'_>],
+        members: &[Member],
+        lines: &BTreeMap<PathId, [Option<u64>; 2]>,
+        path: PathId,
     ) -> (Demand, Demand) {
         let (mut download, mut upload) = (Demand::default(), Demand { pressed: None, ..Demand::default() });
         let movable: BTreeSet<_> = members.iter().filter(|member| member.cheaper).map(|member| member.party).collect();
@@ -147,7 +158,8 @@ impl Policies {
         let subscriber = members.first().map(|member| parties[member.party].subscriber.clone()).unwrap_or_default();
         for (id, held) in lines {
             let Some(line) = self.lines.get(&(subscriber.clone(), *id)) else { continue };
-            for (demand, flow, held) in [(&mut download, &line.download, held[0]), (&mut upload, &line.upload, held[1])] {
+            for (demand, flow, held) in [(&mut download, &line.download, held[0]), (&mut upload, &line.upload, held[1])]
+            {
                 let (rule, path) = (&self.rules.paths[*id], &self.paths[*id]);
                 let known = rule.line_capacity().or(flow.learned().proven());
                 let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| path.load() / 9 >= capacity / 10);

@@ -67,8 +67,12 @@ impl Policies {
         let rule = |id: Option<RuleId>| id.map(|id| (id, &self.rules.policies[id]));
         let (download, upload) = (rule(claims.download), rule(claims.upload));
         match download {
-            Some((id, Rule { act: Act::Backup, .. })) => return Some(Held { rule: id, hold: Hold::Backup, why: Vec::new() }),
-            Some((id, Rule { act: Act::Close, .. })) => return Some(Held { rule: id, hold: Hold::Closed, why: Vec::new() }),
+            Some((id, Rule { act: Act::Backup, .. })) => {
+                return Some(Held { rule: id, hold: Hold::Backup, why: Vec::new() });
+            }
+            Some((id, Rule { act: Act::Close, .. })) => {
+                return Some(Held { rule: id, hold: Hold::Closed, why: Vec::new() });
+            }
             Some((_, Rule { act: Act::Overflow { .. } | Act::Share { .. }, .. })) => return None,
             _ => {}
         }
@@ -113,7 +117,8 @@ impl Policies {
                 share.update(percent, path, whole, moment.now, moment.step);
                 let Some(rate) = share.rate().and_then(BitRate::from_bits_per_second) else { continue };
                 let (carries, all) = share.rates();
-                let why = format!("it carries {} of {}, its share is {percent} %", words::rate(carries), words::rate(all));
+                let why =
+                    format!("it carries {} of {}, its share is {percent} %", words::rate(carries), words::rate(all));
                 let class = ClassKey {
                     policy: name,
                     scope: Scope::Connection(party.connection.key),
@@ -191,7 +196,8 @@ impl Policies {
                 && above(is.rtt, over.rtt)
                 && above(is.loss, over.loss)
         });
-        any && rule.act.covers(direction) && rule.used.as_ref().is_none_or(|used| self.used(rule, used, party) > used.above)
+        any && rule.act.covers(direction)
+            && rule.used.as_ref().is_none_or(|used| self.used(rule, used, party) > used.above)
     }
 
     /// The conditions of a policy that hold, in words with figures.

@@ -99,3 +99,16 @@ fn action(rule: &Rule) -> String {
         Act::Overflow { .. } | Act::Backup | Act::Close => rule.act.as_str().to_owned(),
     }
 }
+
+impl std::fmt::Display for PolicyLine {
+    /// On a line, for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let paths = if self.paths.is_empty() { "everything".to_owned() } else { self.paths.join(", ") };
+        let contract = if self.enforce == "always" { ", a contract" } else { "" };
+        write!(f, "\"{}\" on {paths}: {}{contract}; {}", self.name, self.action, self.state)?;
+        if self.bytes > 0 {
+            write!(f, "; {} bytes moved while held", self.bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -92,7 +92,15 @@ const SLACK: u64 = 16 * 1024;
 
 impl ConnectionMemory {
     pub(crate) const fn new(now: Duration) -> Self {
-        Self { seen: now, subscriber: None, initial: None, used: 0, waited: None, bare: Vec::new(), subflows: Vec::new() }
+        Self {
+            seen: now,
+            subscriber: None,
+            initial: None,
+            used: 0,
+            waited: None,
+            bare: Vec::new(),
+            subflows: Vec::new(),
+        }
     }
 
     /// Whose a connection is that is seen for the first time.

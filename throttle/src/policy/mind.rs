@@ -59,8 +59,7 @@ impl Mind {
         if self.holds && ages && !fresh && now >= blind {
             (self.rtt, self.loss) = (false, false);
         }
-        let exceeded =
-            |latched: bool, threshold: Option<u64>| threshold.is_none() || latched;
+        let exceeded = |latched: bool, threshold: Option<u64>| threshold.is_none() || latched;
         let wish = exceeded(self.load, over.load) && exceeded(self.rtt, over.rtt) && exceeded(self.loss, over.loss);
         if !self.holds && now.saturating_sub(changed) >= SETTLED {
             self.relapses = 0;

@@ -36,8 +36,13 @@ impl Policies {
             let new: Vec<_> = rules.policies.iter().map(|rule| &rule.name).collect();
             Renumbered::new(self.rules.policies.iter().map(|rule| &rule.name), &new)
         };
-        let bytes: BTreeMap<_, _> =
-            self.rules.policies.iter().zip(&self.tallies).map(|(rule, tally)| (rule.name.clone(), tally.bytes)).collect();
+        let bytes: BTreeMap<_, _> = self
+            .rules
+            .policies
+            .iter()
+            .zip(&self.tallies)
+            .map(|(rule, tally)| (rule.name.clone(), tally.bytes))
+            .collect();
         let loads: BTreeMap<_, _> =
             self.rules.paths.iter().zip(&self.paths).map(|(path, memory)| (path.name.clone(), *memory)).collect();
         self.install(rules);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anabranch_config::{BitRate, Enforce, Per, Prefix};
 use anabranch_sniffer::SubflowKind;
 
-use super::stub::{Schedule, UsedRule};
+use super::compile::{Schedule, UsedRule};
 use crate::intent::{Ceiling, Direction};
 
 /// A path, by its place in the file.
@@ -161,7 +161,8 @@ impl Rules {
     pub(crate) fn subscriber_of(&self, client: IpAddr) -> Option<&Arc<str>> {
         let mut best: Option<(u8, &Arc<str>)> = None;
         for (name, prefixes) in &self.subscribers {
-            let lengths = prefixes.iter().filter(|prefix| prefix.contains(client)).map(|prefix| prefix.net().prefix_len());
+            let lengths =
+                prefixes.iter().filter(|prefix| prefix.contains(client)).map(|prefix| prefix.net().prefix_len());
             if let Some(close) = lengths.max()
                 && best.is_none_or(|(other, _)| close > other)
             {

@@ -2,10 +2,10 @@
 
 use super::Policies;
 use super::clock::Moment;
+use super::compile::UsedRule;
 use super::mind::Gauges;
 use super::observe::{Party, Seen};
 use super::rules::{Rule, RuleId};
-use super::stub::UsedRule;
 use crate::intent::Direction;
 use crate::usage::Payer;
 
@@ -130,9 +130,8 @@ impl Policies {
     /// Units:   bytes
     pub(crate) fn used(&self, rule: &Rule, used: &UsedRule, party: &Party<'_>) -> u64 {
         let Some(period) = &used.per else { return party.used };
-        let of = |path: &std::sync::Arc<str>| {
-            self.usage.used(&period.label, Payer { subscriber: &party.subscriber, path })
-        };
+        let of =
+            |path: &std::sync::Arc<str>| self.usage.used(&period.label, Payer { subscriber: &party.subscriber, path });
         let all = 0..self.rules.paths.len();
         let paths: &mut dyn Iterator<Item = usize> =
             if rule.is_total() { &mut all.into_iter() } else { &mut rule.paths.iter().copied() };

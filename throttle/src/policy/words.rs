@@ -24,7 +24,11 @@ pub(crate) fn time(time: Duration) -> String {
 
 /// Thousandths, as percent: `3.1 %`.
 pub(crate) fn percent(per_mille: u64) -> String {
-    if per_mille.is_multiple_of(10) { format!("{} %", per_mille / 10) } else { format!("{}.{} %", per_mille / 10, per_mille % 10) }
+    if per_mille.is_multiple_of(10) {
+        format!("{} %", per_mille / 10)
+    } else {
+        format!("{}.{} %", per_mille / 10, per_mille % 10)
+    }
 }
 
 fn scaled(value: u64, units: &[(u64, &str)], base: &str) -> String {

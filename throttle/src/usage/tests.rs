@@ -87,9 +87,10 @@ fn a_new_period_begins_at_nothing_and_the_old_one_is_closed() {
     meters.count(ours(1), down(12), 2);
     assert_eq!((meters.used(MONTH), meters.used("day UTC")), (12, 2));
     let changes = meters.usage.take_changes();
-    assert_eq!(changes.closed.iter().map(|account| (&*account.period, account.start)).collect::<Vec<_>>(), [(
-        "day UTC", 50
-    )]);
+    assert_eq!(
+        changes.closed.iter().map(|account| (&*account.period, account.start)).collect::<Vec<_>>(),
+        [("day UTC", 50)]
+    );
     assert_eq!(changes.accounts.len(), 2);
     // A kind of period nobody asks for any more keeps its accounts: the next reload may ask again.
     meters.usage.turn(vec![span("day UTC", 60, 70)]);

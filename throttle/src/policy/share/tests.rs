@@ -35,7 +35,11 @@ impl World {
         // Both are offered data; where there is not enough for both, the scheduler gives them parts of it.
         let sum = may.saturating_add(self.capacity[1]);
         let part = |rate: u64| {
-            let rate = if self.demand < sum { u64::try_from(u128::from(rate) * u128::from(self.demand) / u128::from(sum.max(1))).unwrap() } else { rate };
+            let rate = if self.demand < sum {
+                u64::try_from(u128::from(rate) * u128::from(self.demand) / u128::from(sum.max(1))).unwrap()
+            } else {
+                rate
+            };
             rate * millis / 8_000
         };
         let (path, other) = (part(may), part(self.capacity[1]));
