@@ -166,7 +166,7 @@ fn what_overflows_keeps_to_the_limit() {
     assert_eq!((ceiling.rate, &*class.policy), (mbit(10), "spare"));
     assert_eq!(class.scope, crate::intent::Scope::Subscriber(name(DSL)));
     let rates = world.rates(5);
-    assert_eq!((rates[&ip(DSL)], rates[&ip(LTE)]), (399, 99));
+    assert_eq!((rates[&ip(DSL)], rates[&ip(LTE)]), (400, 100));
     assert!(world.decisions.bound_from_accept);
 }
 
