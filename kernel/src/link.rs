@@ -109,6 +109,15 @@ impl Links {
         self.socket.request("RTM_NEWLINK", &format_args!("link {index}"), encode::set_alias(index, words), |_| {})
     }
 
+    /// Has a link give itself no IPv6 address, and so say nothing by itself; that the kernel has no IPv6 is no error.
+    pub fn no_addresses(&mut self, index: u32) -> Result<(), NetlinkError> {
+        let request = encode::no_addresses(index);
+        match self.socket.request("RTM_NEWLINK", &format_args!("link {index}"), request, |_| {}) {
+            Err(error) if matches!(error.errno(), Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP)) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Takes a link away; that there is none any more is no error.
     pub fn delete(&mut self, index: u32) -> Result<(), NetlinkError> {
         let done = self.socket.request("RTM_DELLINK", &format_args!("link {index}"), encode::delete(index), |_| {});
