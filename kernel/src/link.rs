@@ -104,7 +104,7 @@ impl Links {
     /// Leaves words on a link.
     ///
     /// Shape: at most 255 bytes; nothing takes them away.
-    /// Errors: `EINVAL` — they are too long.
+    /// Errors: `ERANGE` — they are too long.
     pub fn set_alias(&mut self, index: u32, words: &str) -> Result<(), NetlinkError> {
         self.socket.request("RTM_NEWLINK", &format_args!("link {index}"), encode::set_alias(index, words), |_| {})
     }

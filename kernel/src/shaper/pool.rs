@@ -11,6 +11,8 @@ const BLOCK: u16 = 64;
 impl Shaper {
     /// Gives classes their rates; classes that are not there yet are made.
     ///
+    /// Shape:   a class pays at its old rate for what it has sent already, so a much higher rate begins as late as its last packet took
+    /// at the old one
     /// Errors: [`ShaperError::Slot`] — beyond [`super::Options::subflows`], or a rate below a byte a second: then nothing is done;
     /// others — the first class that failed, when all of its IFB were tried.
     pub fn set_classes(&mut self, classes: &[(Slot, ClassSpec)]) -> Result<(), ShaperError> {
