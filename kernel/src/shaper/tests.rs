@@ -493,3 +493,21 @@ fn notes_are_kept_with_the_device() {
         })
         .unwrap();
 }
+
+#[test]
+fn without_the_capability_nothing_is_done_and_it_is_named() {
+    let ns = pair();
+    ns.run(|| {
+        // This thread is thrown away.
+        let mut capabilities = rustix::thread::capabilities(None).unwrap();
+        capabilities.effective.remove(rustix::thread::CapabilitySet::NET_ADMIN);
+        rustix::thread::set_capabilities(None, capabilities).unwrap();
+        let error = Shaper::open(&names(), options()).unwrap_err();
+        assert!(
+            matches!(error, ShaperError::NotPermitted(_)) && error.to_string().contains("CAP_NET_ADMIN"),
+            "{error:?}"
+        );
+    })
+    .unwrap();
+    ns.run(|| assert_eq!(Shaper::observe(&names()).unwrap(), Found::default())).unwrap();
+}
