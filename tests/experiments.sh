@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every experiment of the lab, one after the other, and keeps what each says as DIRECTORY/NAME.json.
+# Runs every experiment of the lab, one after the other, and keeps what each says as DIRECTORY/NAME.json, and its
+# picture, where it draws one, as NAME.svg.
 #
 #     tests/experiments.sh DIRECTORY [options of the lab, such as --quick]
 #
@@ -20,15 +21,17 @@ passed=0 failed=0
 for name in $("$lab" list | cut -d ' ' -f 1); do
     echo "lab $name $*"
     # Written beside and moved: an experiment that breaks off leaves the result of its last run as it was.
-    if "$lab" "$name" --json "$@" </dev/null >"$directory/.$name.json"; then
+    if "$lab" "$name" --json --plot "$directory/.$name.svg" "$@" </dev/null >"$directory/.$name.json"; then
         passed=$((passed + 1)) word=ok
     else
         failed=$((failed + 1)) word=FAILED
         # The failures, in the report's own words.
         sed 's/.*"passed":false,"failures":\(\[.*\]\),"notes".*/  \1/' "$directory/.$name.json"
     fi
-    if [ -s "$directory/.$name.json" ]; then mv "$directory/.$name.json" "$directory/$name.json"; fi
-    rm -f "$directory/.$name.json"
+    for kind in json svg; do
+        if [ -s "$directory/.$name.$kind" ]; then mv "$directory/.$name.$kind" "$directory/$name.$kind"; fi
+        rm -f "$directory/.$name.$kind"
+    done
     echo "lab $name ... $word"
 done
 

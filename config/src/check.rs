@@ -2,12 +2,15 @@
 //!
 //! Called by `parse` once every section is read. Reports into the sections; decides nothing about a single value.
 
+mod policies;
+
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
 use crate::unit::Prefix;
-use crate::{Config, Listener, Path, Policy, Read, Subscriber, Warning};
+use crate::{Config, Listener, Path, Read, Subscriber, Warning};
+pub(crate) use policies::{Named, policies};
 
 /// The listeners among themselves.
 pub(crate) fn listeners(sections: &[Read<'_, Listener>]) {
@@ -45,26 +48,6 @@ pub(crate) fn paths(sections: &[Read<'_, Path>]) {
 pub(crate) fn subscribers(sections: &[Read<'_, Subscriber>]) {
     unique(sections, |subscriber| subscriber.name.as_str());
     same_twice(sections, |subscriber| subscriber.client.clone(), |_| "client");
-}
-
-/// The policies among themselves, and their paths.
-pub(crate) fn policies(sections: &[Read<'_, Policy>], paths: &[Read<'_, Path>]) {
-    unique(sections, |policy| policy.name.as_str());
-    // With a path that could not be read, any name may be right.
-    if paths.iter().any(|(_, path)| path.is_none()) {
-        return;
-    }
-    let known: Vec<_> = paths.iter().filter_map(|(_, path)| Some(path.as_ref()?.name.as_str())).collect();
-    for (section, policy) in sections {
-        let Some(policy) = policy else { continue };
-        if !known.contains(&policy.path.as_str()) {
-            let fix = match known.as_slice() {
-                [] => "add a [[path]] of that name".to_owned(),
-                known => format!("expected one of: {}", crate::unit::shown(&known.join(", "))),
-            };
-            section.refuse("path", "there is no [[path]] of that name", &fix);
-        }
-    }
 }
 
 /// Refuses the second of two equal names.
@@ -164,6 +147,7 @@ impl Config {
                 what: "matches nobody: it has no \"client\", and no listener asks for credentials".to_owned(),
             });
         }
+        warnings.extend(policies::warnings(self));
         warnings
     }
 }

@@ -3,7 +3,7 @@
 //! Pure and total. Every struct is taken apart without `..`, so that a new key does not compile until somebody has decided here what its
 //! change means.
 
-use crate::{Config, Control, Listener, Log, Name, Process, Sniffer};
+use crate::{Config, Control, Listener, Log, Name, Process, Sniffer, Steering};
 
 /// What it takes to get from one configuration to another. A reload is all or nothing: a process always runs exactly one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,20 @@ impl Config {
             log: Log { format, access, level },
             control: Control { socket, group },
             sniffer: Sniffer { kernel, interfaces, interval },
+            steering:
+                Steering {
+                    mode,
+                    path_manager,
+                    interval: steering_interval,
+                    lease,
+                    interfaces: steering_interfaces,
+                    table,
+                    device,
+                    subflows,
+                    on_stop,
+                    adopt,
+                    usage,
+                },
             paths,
             subscribers,
             policies,
@@ -75,6 +89,14 @@ impl Config {
             ("sniffer.kernel", *kernel != new.sniffer.kernel),
             ("sniffer.interfaces", *interfaces != new.sniffer.interfaces),
             ("sniffer.interval", *interval != new.sniffer.interval),
+            ("steering.path_manager", *path_manager != new.steering.path_manager),
+            ("steering.interfaces", *steering_interfaces != new.steering.interfaces),
+            ("steering.table", *table != new.steering.table),
+            ("steering.device", *device != new.steering.device),
+            ("steering.subflows", *subflows != new.steering.subflows),
+            ("steering.lease", *lease != new.steering.lease),
+            ("steering.adopt", *adopt != new.steering.adopt),
+            ("steering.usage", *usage != new.steering.usage),
         ]
         .into_iter()
         .filter_map(|(key, changed)| changed.then_some(key))
@@ -91,6 +113,9 @@ impl Config {
             || *resolver != new.resolver
             || *timeouts != new.timeouts
             || *access != new.log.access
+            || *mode != new.steering.mode
+            || *steering_interval != new.steering.interval
+            || *on_stop != new.steering.on_stop
             || *paths != new.paths
             || *subscribers != new.subscribers
             || *policies != new.policies;

@@ -19,7 +19,9 @@ mod print;
 mod process;
 mod read;
 mod resolver;
+mod schedule;
 mod sniffer;
+mod steering;
 mod subscriber;
 mod timeouts;
 pub mod unit;
@@ -33,14 +35,17 @@ pub use listener::{Listener, Mode, Sources, Tls, Transport};
 pub use log::{Access, Level, Log, LogFormat};
 pub use origin::Origin;
 pub use path::Path;
-pub use policy::{Action, Enforce, Per, Policy};
+pub use policy::{Action, Directions, Enforce, Per, Policy, Select, SubflowSelector, Used};
 pub use process::{Process, Role};
 pub use resolver::Resolver;
+pub use schedule::{Period, Schedule, UsedPer, Window, Zone};
 pub use sniffer::Sniffer;
+pub use steering::{OnStop, PathManagement, Steering, SteeringMode};
 pub use subscriber::Subscriber;
 pub use timeouts::Timeouts;
 pub use unit::{
     Allow, BitRate, ByteSize, Congestion, IfaceName, Name, Percent, PortSet, Prefix, Pseudonym, Secret, SubscriberId,
+    TableName,
 };
 
 use read::{Section, Source};
@@ -69,6 +74,8 @@ pub struct Config {
     pub control: Control,
     /// `[sniffer]`
     pub sniffer: Sniffer,
+    /// `[steering]`
+    pub steering: Steering,
     /// `[[path]]`: names are unique.
     pub paths: Vec<Path>,
     /// `[[subscriber]]`: names are unique.
@@ -103,6 +110,7 @@ impl Default for Config {
             log: Log::default(),
             control: Control::default(),
             sniffer: Sniffer::default(),
+            steering: Steering::default(),
             paths: Vec::new(),
             subscribers: Vec::new(),
             policies: Vec::new(),
@@ -139,6 +147,7 @@ fn read_all<'a>(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Config {
         log: Log::read(&mut root.table("log")),
         control: Control::read(&mut root.table("control")),
         sniffer: Sniffer::read(&mut root.table("sniffer")),
+        steering: Steering::read(&mut root.table("steering")),
         listeners: Vec::new(),
         paths: Vec::new(),
         subscribers: Vec::new(),
@@ -152,7 +161,7 @@ fn read_all<'a>(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Config {
     check::listeners(&listeners);
     check::paths(&paths);
     check::subscribers(&subscribers);
-    check::policies(&policies, &paths);
+    check::policies(&policies, &check::Named::of(&paths, &subscribers, &listeners));
 
     let listeners = if root.has("listener") { values(listeners) } else { Listener::defaults() };
     Config { listeners, paths: values(paths), subscribers: values(subscribers), policies: values(policies), ..config }

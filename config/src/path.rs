@@ -14,8 +14,10 @@ pub struct Path {
     pub interface: Option<IfaceName>,
     /// What its use costs, compared with the other paths.
     pub cost: u32,
-    /// What it carries at most. `None`: learned.
+    /// What it carries at most, all of its subscribers together. `None`: not known.
     pub capacity: Option<BitRate>,
+    /// What one subscriber's line of it carries at most. `None`: learned, or the capacity where that is known.
+    pub line: Option<BitRate>,
 }
 
 impl Path {
@@ -33,10 +35,16 @@ impl Path {
         }
         let interface = section.get("interface");
         let cost = section.number("cost", 0..=u32::MAX.into(), 1);
-        let capacity = section.get("capacity");
+        let capacity = section.get::<BitRate>("capacity");
+        let line = section.get::<BitRate>("line");
+        if let (Some(capacity), Some(line)) = (capacity, line)
+            && line > capacity
+        {
+            section.refuse("line", "more than the whole path carries", &format!("expected at most {capacity}"));
+        }
         let client = client.unwrap_or_default();
         // Whatever matches nothing has been reported above.
         let matches = !client.is_empty() || interface.is_some();
-        name.filter(|_| matches).map(|name| Self { name, client, interface, cost, capacity })
+        name.filter(|_| matches).map(|name| Self { name, client, interface, cost, capacity, line })
     }
 }

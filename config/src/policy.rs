@@ -1,8 +1,13 @@
 //! `[[policy]]`: what should be true of the subflows of a path.
 
+mod select;
+
+use std::time::Duration;
+
 use crate::read::Section;
 use crate::read::value::words;
-use crate::unit::{BitRate, Name, Percent};
+use crate::unit::{BitRate, ByteSize, Name, Percent, Timeout};
+pub use select::{Select, SubflowSelector, Used};
 
 words! {
     /// Whom a rate is for.
@@ -28,6 +33,18 @@ words! {
     }
 }
 
+words! {
+    /// Which way a rate is meant, seen from the subscriber.
+    pub Directions {
+        /// Towards the client.
+        Download = "download",
+        /// From the client.
+        Upload = "upload",
+        /// Each of the two.
+        Both = "both",
+    }
+}
+
 /// What is done with the subflows of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -35,6 +52,10 @@ pub enum Action {
     Overflow {
         /// The most it then carries. `None`: what it can.
         limit: Option<BitRate>,
+        /// How long the cheaper paths have to be full.
+        after: Duration,
+        /// How long the cheaper paths alone have to suffice before it is used no more.
+        hold: Duration,
     },
     /// Used only when no other path is left.
     Backup,
@@ -49,8 +70,14 @@ pub enum Action {
     Limit {
         /// The rate.
         rate: BitRate,
+        /// What it may carry at once. `None`: what suits the rate.
+        burst: Option<ByteSize>,
+        /// The most it carries while it has something left over; at least the rate. `None`: the rate.
+        ceil: Option<BitRate>,
         /// Whom the rate is for.
         per: Per,
+        /// Which way.
+        directions: Directions,
     },
 }
 
@@ -88,17 +115,35 @@ words! {
 pub struct Policy {
     /// What it is called; unique.
     pub name: Name,
-    /// The path, one of [`Config::paths`](crate::Config::paths).
-    pub path: Name,
+    /// Of which subflows, and when.
+    pub select: Select,
     /// What is done.
     pub action: Action,
     /// How far it may go.
     pub enforce: Enforce,
+    /// The least time between two changes of mind about a subflow by what is measured of it.
+    pub dwell: Duration,
 }
 
-/// The parameters of actions, and which action each belongs to.
-const PARAMETERS: &[(&str, Verb)] =
-    &[("limit", Verb::Overflow), ("percent", Verb::Share), ("rate", Verb::Limit), ("per", Verb::Limit)];
+/// Keys that belong to some actions alone.
+const PARAMETERS: &[(&str, Verb)] = &[
+    ("limit", Verb::Overflow),
+    ("after", Verb::Overflow),
+    ("hold", Verb::Overflow),
+    ("percent", Verb::Share),
+    ("rate", Verb::Limit),
+    ("burst", Verb::Limit),
+    ("ceil", Verb::Limit),
+    ("per", Verb::Limit),
+    ("direction", Verb::Limit),
+];
+
+/// See [`Action::Overflow`].
+const AFTER: Duration = Duration::from_secs(1);
+/// See [`Action::Overflow`].
+const HOLD: Duration = Duration::from_secs(5);
+/// See [`Policy::dwell`].
+const DWELL: Duration = Duration::from_secs(2);
 
 impl Policy {
     pub(crate) fn read(section: &mut Section<'_>) -> Option<Self> {
@@ -106,38 +151,98 @@ impl Policy {
         if let Some(name) = &name {
             section.named(name.as_str());
         }
-        let path = section.require("path", "the name of a [[path]]");
+        let select = Select::read(section);
         let verb = section.require::<Verb>("action", "\"overflow\", \"backup\", \"share\", \"close\" or \"limit\"");
-        let limit = section.get("limit");
-        let rate = match verb {
-            Some(Verb::Limit) => section.require("rate", "a rate such as \"2 Mbit/s\""),
-            _ => section.get("rate"),
-        };
-        let percent = match verb {
-            Some(Verb::Share) if !section.has("percent") => {
-                section.refuse("percent", "missing", "expected a whole number from 1 to 99");
-                None
-            }
-            _ => section.number_of::<u8>("percent", 1..=99).and_then(|percent| Percent::try_from(percent).ok()),
-        };
-        let per = section.get_or("per", Per::Subscriber);
+        let action = read_action(section, verb);
         let enforce = section.get_or("enforce", Enforce::Steer);
-        for (key, owner) in PARAMETERS {
-            if let Some(verb) = verb
-                && verb != *owner
-                && section.has(key)
-            {
-                let fix = format!("leave it out, or say action = \"{owner}\"");
-                section.refuse(key, &format!("action \"{verb}\" has no \"{key}\""), &fix);
+        let time = |section: &mut Section<'_>, key, default| section.get::<Timeout>(key).map_or(default, Timeout::get);
+        let dwell = time(section, "dwell", DWELL);
+        let (verb, select, action) = (verb?, select?, action?);
+        if select.paths.is_empty() && verb != Verb::Limit {
+            section.refuse("path", "missing", "expected the name of a [[path]], or a list of them");
+            return None;
+        }
+        let policy = Self { name: name?, select, action, enforce, dwell };
+        policy.refuse_the_impossible(section).then_some(policy)
+    }
+
+    /// Refuses what is understood and cannot be done.
+    fn refuse_the_impossible(&self, section: &Section<'_>) -> bool {
+        let total = self.select.paths.is_empty();
+        if let Action::Limit { directions, per, .. } = self.action {
+            if !total && directions != Directions::Download && self.enforce == Enforce::Steer {
+                let what = "a cap on the upload of single subflows holds up the whole of their connection";
+                let fix = "leave \"path\" out to limit the whole, say action = \"backup\", or make it a contract (enforce = \"always\")";
+                section.refuse("direction", what, fix);
+                return false;
+            }
+            if total && per == Per::Subflow {
+                section.refuse(
+                    "per",
+                    "a policy without \"path\" knows no subflows",
+                    "expected \"subscriber\", \"connection\" or \"policy\"",
+                );
+                return false;
             }
         }
-        let action = match verb? {
-            Verb::Overflow => Action::Overflow { limit },
-            Verb::Backup => Action::Backup,
-            Verb::Share => Action::Share { percent: percent? },
-            Verb::Close => Action::Close,
-            Verb::Limit => Action::Limit { rate: rate?, per },
-        };
-        Some(Self { name: name?, path: path?, action, enforce })
+        if total && self.select.names_subflows() {
+            let key = if self.select.subflow.is_some() { "subflow" } else { "rtt_above, loss_above or load_above" };
+            section.refuse(
+                "path",
+                &format!("missing, and {key} is a matter of subflows"),
+                "expected the name of a [[path]]",
+            );
+            return false;
+        }
+        if self.enforce == Enforce::Always && matches!(self.action, Action::Overflow { .. } | Action::Share { .. }) {
+            let what = format!(
+                "\"{}\" moves traffic between paths, and is nothing without a second one",
+                self.action.as_str()
+            );
+            section.refuse("enforce", &what, "expected \"steer\"; a \"limit\" can be a contract");
+            return false;
+        }
+        true
     }
+}
+
+fn read_action(section: &mut Section<'_>, verb: Option<Verb>) -> Option<Action> {
+    let time = |section: &mut Section<'_>, key, default| section.get::<Timeout>(key).map_or(default, Timeout::get);
+    let limit = section.get("limit");
+    let (after, hold) = (time(section, "after", AFTER), time(section, "hold", HOLD));
+    let rate: Option<BitRate> = match verb {
+        Some(Verb::Limit) => section.require("rate", "a rate such as \"2 Mbit/s\""),
+        _ => section.get("rate"),
+    };
+    let (burst, ceil) = (section.get("burst"), section.get::<BitRate>("ceil"));
+    if let (Some(rate), Some(ceil)) = (rate, ceil)
+        && ceil < rate
+    {
+        section.refuse("ceil", "less than the rate", &format!("expected at least {rate}"));
+    }
+    let percent = match verb {
+        Some(Verb::Share) if !section.has("percent") => {
+            section.refuse("percent", "missing", "expected a whole number from 1 to 99");
+            None
+        }
+        _ => section.number_of::<u8>("percent", 1..=99).and_then(|percent| Percent::try_from(percent).ok()),
+    };
+    let per = section.get_or("per", Per::Subscriber);
+    let directions = section.get_or("direction", Directions::Download);
+    for (key, owner) in PARAMETERS {
+        if let Some(verb) = verb
+            && verb != *owner
+            && section.has(key)
+        {
+            let fix = format!("leave it out, or say action = \"{owner}\"");
+            section.refuse(key, &format!("action \"{verb}\" has no \"{key}\""), &fix);
+        }
+    }
+    Some(match verb? {
+        Verb::Overflow => Action::Overflow { limit, after, hold },
+        Verb::Backup => Action::Backup,
+        Verb::Share => Action::Share { percent: percent? },
+        Verb::Close => Action::Close,
+        Verb::Limit => Action::Limit { rate: rate?, burst, ceil, per, directions },
+    })
 }

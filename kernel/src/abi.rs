@@ -2,6 +2,7 @@
 //!
 //! Source: Linux v6.18 `include/uapi/linux/mptcp.h`, `include/linux/socket.h`.
 
+pub(crate) mod bpf;
 pub(crate) mod mptcp_pm;
 pub(crate) mod netlink;
 pub(crate) mod nft;

@@ -8,7 +8,9 @@
 #![allow(unsafe_code, reason = "the one room that may talk to the kernel by pointer; each block says why it holds")]
 
 pub mod abi;
+pub mod bpf;
 mod fields;
+pub mod flow;
 pub mod link;
 pub mod memory;
 mod mptcp_info;
@@ -21,6 +23,7 @@ pub mod packet;
 pub mod shaper;
 pub mod sock_diag;
 pub mod sockopt;
+pub mod sysctl;
 pub mod tc;
 pub mod tcp_info;
 #[cfg(test)]

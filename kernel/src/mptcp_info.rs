@@ -57,6 +57,14 @@ impl MptcpInfo {
         })
     }
 
+    /// Bytes the application gave and the peer has not acknowledged at data level: sent or not.
+    ///
+    /// Shape: the end of the stream counts as one byte while it is not acknowledged.
+    #[must_use]
+    pub fn waiting(&self) -> Option<u64> {
+        Some(self.write_seq?.wrapping_sub(self.snd_una?))
+    }
+
     /// Subflows the connection has now, the initial one included.
     ///
     /// Before Linux 6.8 the kernel counts joins still under way as well.

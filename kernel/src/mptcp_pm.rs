@@ -44,6 +44,14 @@ pub enum MptcpPmError {
     Event(#[source] EventError),
 }
 
+impl MptcpPmError {
+    /// Whether the connection or the subflow it was about is not there (any more).
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Netlink(error) if matches!(error.errno(), Some(libc::ESRCH | libc::ENOENT)))
+    }
+}
+
 impl From<NetlinkError> for MptcpPmError {
     fn from(error: NetlinkError) -> Self {
         if error.is_not_permitted() { Self::NotPermitted(error) } else { Self::Netlink(error) }

@@ -76,6 +76,8 @@ pub struct TcpInfo {
     pub ca_state: u8,
     /// Timeouts in a row of the segment now waited for.
     pub retransmits: u8,
+    /// How often the timeout was doubled since the last answer.
+    pub backoff: u8,
     /// Retransmission timeout.
     pub rto: Duration,
     /// Largest segment we send.
@@ -106,6 +108,8 @@ pub struct TcpInfo {
     pub total_retrans: u32,
     /// Rate at which segments are let go; `u64::MAX` while nothing limits it.
     pub pacing_rate: Option<u64>,
+    /// Most it may be (`SO_MAX_PACING_RATE`); `u64::MAX` while nothing limits it.
+    pub max_pacing_rate: Option<u64>,
     /// Bytes the peer acknowledged, one for the SYN included at the active end.
     pub bytes_acked: Option<u64>,
     /// Bytes received in order.
@@ -145,6 +149,7 @@ impl TcpInfo {
             state: TcpState::from_number(of.u8(at::STATE)?),
             ca_state: of.u8(at::CA_STATE)?,
             retransmits: of.u8(at::RETRANSMITS)?,
+            backoff: of.u8(at::BACKOFF)?,
             rto: micros(at::RTO)?,
             snd_mss: of.u32(at::SND_MSS)?,
             unacked: of.u32(at::UNACKED)?,
@@ -160,6 +165,7 @@ impl TcpInfo {
             snd_cwnd: of.u32(at::SND_CWND)?,
             total_retrans: of.u32(at::TOTAL_RETRANS)?,
             pacing_rate: of.u64(at::PACING_RATE),
+            max_pacing_rate: of.u64(at::MAX_PACING_RATE),
             bytes_acked: of.u64(at::BYTES_ACKED),
             bytes_received: of.u64(at::BYTES_RECEIVED),
             segs_out: of.u32(at::SEGS_OUT),

@@ -7,7 +7,7 @@
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -198,8 +198,8 @@ fn start_steering(config: &Config) -> Result<(Option<Steer>, Link), StartError> 
             (steer::Proxy::Elsewhere(link::listen(&path(), config.control.group.as_deref())?), Link::Nowhere)
         }
     };
-    let steer = steer::start(&config.sniffer, proxy)
-        .map_err(|source| StartError::Os { what: "starting the witnesses", source })?;
+    let steer =
+        steer::start(config, proxy).map_err(|source| StartError::Os { what: "starting the witnesses", source })?;
     Ok((Some(steer), link))
 }
 
@@ -217,6 +217,7 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup()).map_err(os("sigaction(SIGHUP)"))?;
     let mut watch = Watch::new(file.as_deref());
     // Before the listeners: a second instance ends here, before it can take a connection from the first.
+    let desk = steer.clone();
     let subject = Subject { shared: shared.clone(), families, listening: house.listening(), steer };
     let _control = control::start(&house.config().control, house.config().process.role, subject)?;
     house.open(shared, inherited()?)?;
@@ -232,8 +233,8 @@ async fn live(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => house.reload(shared, file.as_deref(), "SIGHUP"),
-            () = watch.changed() => house.reload(shared, file.as_deref(), "file change"),
+            _ = hangup.recv() => reload(&mut house, shared, (file.as_deref(), "SIGHUP"), desk.as_deref()),
+            () = watch.changed() => reload(&mut house, shared, (file.as_deref(), "file change"), desk.as_deref()),
             _ = housekeeping.tick() => {
                 shared.admission.forget_quiet_clients();
                 house.notice_addresses(own_addresses());
@@ -255,6 +256,21 @@ async fn live(
             _ = interrupt.recv() => shared.abort.cancel(),
             _ = hangup.recv() => tracing::info!("stopping: the configuration is not read any more"),
         }
+    }
+}
+
+/// Reads the configuration again; whoever steers hears of a change.
+fn reload(
+    house: &mut House,
+    shared: &Shared,
+    (file, cause): (Option<&Path>, &'static str),
+    desk: Option<&steer::Desk>,
+) {
+    let before = house.shared_config();
+    house.reload(shared, file, cause);
+    let after = house.shared_config();
+    if let Some(desk) = desk.filter(|_| !Arc::ptr_eq(&before, &after)) {
+        desk.configure(after);
     }
 }
 
@@ -299,12 +315,6 @@ fn start_logging(config: &Config) {
 fn warn_about(config: &Config) {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
-    }
-    if !config.policies.is_empty() {
-        tracing::warn!(
-            policies = config.policies.len(),
-            "policies are checked but not applied: this version converts and does not steer"
-        );
     }
 }
 

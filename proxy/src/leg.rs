@@ -5,6 +5,8 @@
 //! MP_FASTCLOSE and the client could lose the answer, RFC 8684 §3.5). So the descriptor sits behind an [`Arc`], and
 //! [`Leg::linger`] is the one way a client leg ends.
 
+mod bucket;
+
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,11 +17,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anabranch_kernel::sockopt::unacknowledged;
+use anabranch_throttle::intent::Direction;
+use bytes::BufMut as _;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+pub use bucket::Bucket;
+use bucket::Gate;
 
 /// How long a closing leg waits for the client's own end of stream.
 const LINGER: Duration = Duration::from_secs(2);
@@ -46,6 +53,10 @@ pub struct Leg {
     received: AtomicU64,
     sent: AtomicU64,
     write_blocked: AtomicBool,
+    /// What is read from the client passes here.
+    upload: Gate,
+    /// What is written to it passes here.
+    download: Gate,
 }
 
 impl Leg {
@@ -57,6 +68,8 @@ impl Leg {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             write_blocked: AtomicBool::new(false),
+            upload: Gate::default(),
+            download: Gate::default(),
         })
     }
 
@@ -91,6 +104,14 @@ impl Leg {
     /// Errors: the kernel's
     pub fn bound_unsent(&self, bytes: Option<u32>) -> io::Result<()> {
         SockRef::from(&self.stream).set_tcp_notsent_lowat(bytes.unwrap_or(u32::MAX))
+    }
+
+    /// Carries one direction no faster than a bucket fills; `None`: as fast as it can.
+    pub fn limit(&self, direction: Direction, bucket: Option<Arc<Bucket>>) {
+        match direction {
+            Direction::Upload => self.upload.set(bucket),
+            Direction::Download => self.download.set(bucket),
+        }
     }
 
     /// Closes in stages (RFC 9112 §9.6): ends our side, then reads and forgets until the client ends its own.
@@ -195,12 +216,14 @@ impl AsyncRead for LegIo {
         let leg = &self.0;
         loop {
             ready!(leg.stream.poll_read_ready(cx))?;
-            match leg.stream.try_read_buf(buffer) {
+            let pass = ready!(leg.upload.poll(cx, buffer.remaining()));
+            match leg.stream.try_read_buf(&mut (&mut *buffer).limit(pass.bytes())) {
                 Ok(read) => {
+                    pass.used(read);
                     leg.received.fetch_add(read as u64, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pass.used(0),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -209,7 +232,7 @@ impl AsyncRead for LegIo {
 
 impl AsyncWrite for LegIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        poll_write(&self.0, cx, |stream| stream.try_write(bytes))
+        poll_write(&self.0, cx, bytes.len(), |stream, allowed| stream.try_write(&bytes[..allowed]))
     }
 
     fn poll_write_vectored(
@@ -217,7 +240,14 @@ impl AsyncWrite for LegIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_write(&self.0, cx, |stream| stream.try_write_vectored(slices))
+        let wanted = slices.iter().map(|slice| slice.len()).sum();
+        poll_write(&self.0, cx, wanted, |stream, allowed| {
+            if allowed == wanted {
+                return stream.try_write_vectored(slices);
+            }
+            let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+            stream.try_write(&first[..first.len().min(allowed)])
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -236,19 +266,23 @@ impl AsyncWrite for LegIo {
 fn poll_write(
     leg: &Leg,
     cx: &mut Context<'_>,
-    mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    wanted: usize,
+    mut write: impl FnMut(&TcpStream, usize) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        let Poll::Ready(ready) = leg.stream.poll_write_ready(cx) else {
+        let room = leg.stream.poll_write_ready(cx)?;
+        let passage = if room.is_ready() { leg.download.poll(cx, wanted) } else { Poll::Pending };
+        let Poll::Ready(pass) = passage else {
             leg.write_blocked.store(true, Ordering::Relaxed);
             return Poll::Pending;
         };
-        ready?;
-        match write(&leg.stream) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        match write(&leg.stream, pass.bytes().min(wanted)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => pass.used(0),
             done => {
                 leg.write_blocked.store(false, Ordering::Relaxed);
-                leg.sent.fetch_add(done.as_ref().map_or(0, |written| *written as u64), Ordering::Relaxed);
+                let written = done.as_ref().map_or(0, |written| *written);
+                pass.used(written);
+                leg.sent.fetch_add(written as u64, Ordering::Relaxed);
                 return Poll::Ready(done);
             }
         }

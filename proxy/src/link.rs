@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anabranch_sniffer::Token;
+use anabranch_throttle::intent::Direction;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 
@@ -40,6 +41,8 @@ pub struct SessionFacts {
     pub subscriber: Option<Arc<str>>,
     /// The origin it works for now.
     pub origin: Option<Arc<str>>,
+    /// The address of it that was dialled.
+    pub destination: Option<SocketAddr>,
 }
 
 /// What the proxy tells.
@@ -65,6 +68,20 @@ pub enum Directive {
         /// The bound in bytes; `None` lifts it.
         bytes: Option<u32>,
     },
+    /// Bounds the same of every connection over MPTCP that is accepted from now on: a rate may be wanted of a subflow that joins it.
+    BoundFromAccept {
+        /// The bound in bytes; `None`: no bound for those to come.
+        bytes: Option<u32>,
+    },
+    /// Carries a connection no faster than everybody with the same bucket together, one way.
+    Total {
+        /// The connection.
+        token: Token,
+        /// Which way.
+        direction: Direction,
+        /// The bucket's number and its rate in bit/s; `None` lifts it.
+        bucket: Option<(u32, u64)>,
+    },
 }
 
 /// The end of the link that sessions speak into. It never waits.
@@ -88,6 +105,8 @@ pub trait Sessions: Send + Sync {
     fn all(&self) -> Vec<SessionFacts>;
     /// Does what a directive says.
     fn obey(&self, directive: Directive);
+    /// Takes back whatever directives did: nobody is there who would.
+    fn release(&self);
 }
 
 /// One end of an open link.
@@ -165,6 +184,7 @@ pub async fn forward(teller: &Teller, told: &mut Told, sessions: &dyn Sessions, 
         }
     }
     teller.on.store(false, Ordering::Relaxed);
+    sessions.release();
 }
 
 async fn pass_on(batch: &mut Vec<News>, to: &mpsc::Sender<News>) -> Result<(), mpsc::error::SendError<News>> {

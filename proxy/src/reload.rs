@@ -96,6 +96,12 @@ impl House {
         &self.config
     }
 
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_config(&self) -> Arc<Config> {
+        self.config.clone()
+    }
+
     /// What is open, kept up to date.
     #[must_use]
     pub fn listening(&self) -> ListeningNow {

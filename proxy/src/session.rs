@@ -1,5 +1,7 @@
 //! One proxied pair of legs, and the table of those that live now.
 
+mod steered;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -15,6 +17,7 @@ use crate::arrival::{Arrival, Facts, Fallback, Witness};
 use crate::leg::Leg;
 use crate::link::{Directive, News, SessionFacts, Sessions, Teller};
 use crate::relay::Carried;
+use steered::Steered;
 
 /// What is known of one accepted connection while it lives.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub struct Session {
     witness: Arc<Witness>,
     fallen_back: OnceLock<Fallback>,
     most_subflows: AtomicU8,
-    target: Mutex<Option<Arc<str>>>,
+    target: Mutex<Target>,
     subscriber: Mutex<Option<Arc<str>>>,
     teller: Arc<Teller>,
 }
@@ -65,10 +68,11 @@ impl Session {
         now
     }
 
-    /// Names the origin the session works for now.
-    pub fn set_target(&self, target: Arc<str>) {
-        let former = self.target.lock().replace(target.clone());
-        if former != Some(target) {
+    /// Names the origin the session works for now, and the address it was reached at, once it was.
+    pub fn set_target(&self, target: Arc<str>, address: Option<SocketAddr>) {
+        let target = Target { name: Some(target), address };
+        let former = std::mem::replace(&mut *self.target.lock(), target.clone());
+        if former != target {
             self.tell();
         }
     }
@@ -96,13 +100,15 @@ impl Session {
     }
 
     fn as_told(&self, token: Token) -> SessionFacts {
+        let target = self.target.lock().clone();
         SessionFacts {
             session: self.id,
             token,
             listener: self.listener.to_shared(),
             client: self.client,
             subscriber: self.subscriber(),
-            origin: self.target.lock().clone(),
+            origin: target.name,
+            destination: target.address,
         }
     }
 
@@ -120,7 +126,7 @@ impl Session {
             listener: self.listener.to_string(),
             client: self.client,
             subscriber: self.subscriber().map(|name| name.to_string()),
-            origin: self.target.lock().as_ref().map(ToString::to_string),
+            origin: self.target.lock().name.as_ref().map(ToString::to_string),
             age_seconds: self.started.elapsed().as_secs(),
             requests: self.requests.load(Ordering::Relaxed),
             mptcp: facts.fallback.is_none(),
@@ -131,6 +137,13 @@ impl Session {
             bytes_to_client: to_client,
         }
     }
+}
+
+/// The origin a session works for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Target {
+    name: Option<Arc<str>>,
+    address: Option<SocketAddr>,
 }
 
 /// One living session, as the control socket tells it.
@@ -164,6 +177,7 @@ impl Line {
 pub struct Registry {
     next: AtomicU64,
     living: Mutex<HashMap<u64, Weak<Session>>>,
+    steered: Steered,
     teller: Arc<Teller>,
 }
 
@@ -171,7 +185,7 @@ impl Registry {
     /// An empty table whose changes are told.
     #[must_use]
     pub fn new(teller: Arc<Teller>) -> Self {
-        Self { next: AtomicU64::new(0), living: Mutex::default(), teller }
+        Self { next: AtomicU64::new(0), living: Mutex::default(), steered: Steered::new(), teller }
     }
 
     /// Enters a session; it leaves when the returned value is dropped.
@@ -195,11 +209,14 @@ impl Registry {
             cut_off: AtomicBool::new(false),
             leg: Arc::downgrade(leg),
             most_subflows: AtomicU8::new(1),
-            target: Mutex::new(None),
+            target: Mutex::default(),
             subscriber: Mutex::new(None),
             teller: self.teller.clone(),
         });
         self.living.lock().insert(session.id, Arc::downgrade(&session));
+        if let Some(token) = session.token() {
+            self.steered.enter(token, leg);
+        }
         session.tell();
         Entered { session, registry: self.clone() }
     }
@@ -237,13 +254,11 @@ impl Sessions for Registry {
     }
 
     fn obey(&self, directive: Directive) {
-        let Directive::BoundUnsent { token, bytes } = directive;
-        let session = self.living().into_iter().find(|session| session.token() == Some(token));
-        // It may have ended while the directive was on its way.
-        let Some(leg) = session.and_then(|session| session.leg.upgrade()) else { return };
-        if let Err(error) = leg.bound_unsent(bytes) {
-            tracing::warn!(%token, %error, "what a connection holds unsent cannot be bounded");
-        }
+        self.steered.obey(directive);
+    }
+
+    fn release(&self) {
+        self.steered.release();
     }
 }
 
@@ -258,7 +273,8 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.registry.living.lock().remove(&self.session.id);
-        if self.session.token().is_some() {
+        if let Some(token) = self.session.token() {
+            self.registry.steered.leave(token, &self.session.leg);
             self.registry.teller.tell(|| News::Ended(self.session.id));
         }
     }

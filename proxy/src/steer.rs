@@ -5,17 +5,26 @@
 //! interface, an old kernel) is said once with the fix, and the others go on. Invariant: nothing here ever waits for the
 //! proxy, and the proxy never waits for anything here.
 
+mod doors;
+mod engine;
+mod guard;
 mod kernel;
+mod orders;
+mod ownership;
+mod rehearsal;
 mod report;
+mod usage;
+mod view;
 mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use anabranch_config::Sniffer;
+use anabranch_config::{Config, Role};
 use anabranch_sniffer::facts::{FactLimits, FactsTable};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -23,7 +32,11 @@ use tokio::sync::mpsc;
 use crate::link::{Directive, End, Listening, News, SessionFacts};
 use crate::origin::own;
 
+use engine::{Engine, Wake};
+pub use guard::keep as guard;
+pub use orders::{Answered, Order, Refused};
 pub use report::{ConnectionLine, Interface, Witnesses};
+pub(crate) use view::view_of_capture;
 
 /// What is known, and who knows it.
 #[derive(Debug)]
@@ -34,6 +47,24 @@ pub struct Desk {
     sessions: Mutex<HashMap<u64, SessionFacts>>,
     /// How the witnesses are.
     witnesses: Mutex<Witnesses>,
+    /// The kernel tells of what happens, as it happens.
+    kernel_tells: AtomicBool,
+    /// How often sockets are looked at, in milliseconds.
+    interval: Interval,
+    /// Connections of others that pass are steered: this is a router.
+    passing: bool,
+    /// Where the proxy hears what is wanted of it, while one is linked.
+    directives: Mutex<Option<mpsc::Sender<Directive>>>,
+    /// Where the engine hears of news and orders.
+    engine: Mutex<Option<SyncSender<Wake>>>,
+}
+
+/// How often sockets are looked at: as often as the configuration says, and more often while policies need it.
+#[derive(Debug)]
+struct Interval {
+    configured: Duration,
+    /// Milliseconds; 0 while nobody needs it more often.
+    wanted: AtomicU64,
 }
 
 /// Where the proxy is.
@@ -57,6 +88,9 @@ pub struct Steer {
 /// How long one witness may be behind the other before that is a disagreement: longer than two looks at the sockets.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// News and orders that wait for the engine.
+const ORDERS: usize = 64;
+
 /// News taken in at once.
 const HEARD: usize = 256;
 
@@ -64,12 +98,36 @@ const HEARD: usize = 256;
 const BEAT: Duration = Duration::from_secs(3);
 
 impl Desk {
-    fn new(config: &Sniffer) -> Self {
-        let grace = GRACE.max(config.interval * 3);
+    fn new(config: &Config) -> Self {
+        let grace = GRACE.max(config.sniffer.interval * 3);
         Self {
             facts: Mutex::new(FactsTable::new(FactLimits::default(), grace)),
             sessions: Mutex::default(),
             witnesses: Mutex::default(),
+            kernel_tells: AtomicBool::new(false),
+            interval: Interval { configured: config.sniffer.interval, wanted: AtomicU64::new(0) },
+            passing: config.process.role == Role::Steer && !config.sniffer.interfaces.is_empty(),
+            directives: Mutex::default(),
+            engine: Mutex::default(),
+        }
+    }
+
+    /// Whether the kernel tells of what happens, as it happens.
+    fn kernel_tells(&self) -> bool {
+        self.kernel_tells.load(Ordering::Acquire)
+    }
+
+    /// Has the sockets looked at so often at least; `None`: as often as the configuration says.
+    fn look_every(&self, interval: Option<Duration>) {
+        let millis = interval.map_or(0, |interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
+        self.interval.wanted.store(millis, Ordering::Relaxed);
+    }
+
+    /// How often the sockets are to be looked at.
+    fn interval(&self) -> Duration {
+        match self.interval.wanted.load(Ordering::Relaxed) {
+            0 => self.interval.configured,
+            wanted => self.interval.configured.min(Duration::from_millis(wanted)),
         }
     }
 
@@ -98,23 +156,33 @@ impl Desk {
 /// Starts the witnesses and listens to the proxy.
 ///
 /// Errors:  the kernel gives no thread or no epoll descriptor; a witness that cannot be had is no error
-pub fn start(config: &Sniffer, proxy: Proxy) -> std::io::Result<Steer> {
+pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
     let desk = Arc::new(Desk::new(config));
+    let (engine, inbox) = std::sync::mpsc::sync_channel(ORDERS);
+    *desk.engine.lock() = Some(engine);
+    let sniffer = &config.sniffer;
     let stop = Arc::new(AtomicBool::new(false));
     let (wake, mut woken) = mpsc::channel(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut threads = Vec::new();
-    if !config.interfaces.is_empty() {
-        let (interfaces, desk, stop) = (config.interfaces.clone(), desk.clone(), stop.clone());
+    if !sniffer.interfaces.is_empty() {
+        let (interfaces, desk, stop) = (sniffer.interfaces.clone(), desk.clone(), stop.clone());
         let watch = move || wire::run(&interfaces, &desk, &stop);
         threads.push(std::thread::Builder::new().name("witness".into()).spawn(watch)?);
     }
-    if config.kernel {
-        let (interval, desk, stop) = (config.interval, desk.clone(), stop.clone());
-        let watch = move || kernel::run(&desk, interval, &stop);
-        threads.push(std::thread::Builder::new().name("kernel".into()).spawn(watch)?);
+    if sniffer.kernel {
+        let opened = kernel::open(&desk);
+        let (desk, stop) = (desk.clone(), stop.clone());
+        if let Some(opened) = opened {
+            let watch = move || kernel::run(&desk, opened, &stop);
+            threads.push(std::thread::Builder::new().name("kernel".into()).spawn(watch)?);
+        }
     }
-    let (kernel, shared) = (config.kernel, desk.clone());
+    let (config, shared) = (config.clone(), desk.clone());
+    let kernel = config.sniffer.kernel;
+    let steers = move || Engine::new(&shared, &config).run(&inbox);
+    threads.push(std::thread::Builder::new().name(ENGINE.into()).spawn(steers)?);
+    let shared = desk.clone();
     let live = move || {
         runtime.block_on(async {
             tokio::select! {
@@ -137,9 +205,23 @@ impl Steer {
 
     /// Ends the witnesses.
     pub fn stop(self) {
+        // The engine first: it takes back what it has done while the witnesses still tell.
+        self.desk.send(Wake::Stop);
+        let (engine, witnesses): (Vec<_>, Vec<_>) =
+            self.threads.into_iter().partition(|thread| thread.thread().name() == Some(ENGINE));
+        join(engine);
         self.stop.store(true, Ordering::Relaxed);
         drop(self.wake);
-        for thread in self.threads {
+        join(witnesses);
+    }
+}
+
+/// The thread that acts.
+const ENGINE: &str = "throttle";
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    {
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a witness panicked");
             }
@@ -175,6 +257,7 @@ async fn listen(proxy: Proxy, desk: &Desk) {
 }
 
 async fn hear(mut end: End<Directive, News>, desk: &Desk) {
+    *desk.directives.lock() = Some(end.to.clone());
     let mut batch = Vec::new();
     while end.from.recv_many(&mut batch, HEARD).await > 0 {
         let mut sessions = desk.sessions.lock();
@@ -185,7 +268,10 @@ async fn hear(mut end: End<Directive, News>, desk: &Desk) {
                 News::Ended(session) => drop(sessions.remove(&session)),
             }
         }
+        drop(sessions);
+        desk.poke();
     }
+    desk.directives.lock().take();
 }
 
 /// The time facts are told in.

@@ -239,6 +239,17 @@ impl FactsTable {
         self.settle(id);
     }
 
+    /// Takes in what the kernel says of one subflow now, if its connection and it are known.
+    pub fn observe_subflow(&mut self, token: Token, subflow: KernelSubflow, now: Duration) {
+        self.now = self.now.max(now);
+        let known = self.by_token.get(&token).and_then(|id| self.known.get_mut(id));
+        let subflows = known.and_then(|known| known.kernel.as_mut()).map(|kernel| &mut kernel.subflows);
+        let same = subflows.and_then(|all| all.iter_mut().find(|one| one.flow == subflow.flow));
+        if let Some(same) = same {
+            *same = subflow;
+        }
+    }
+
     /// Takes in an event of the kernel.
     pub fn on_kernel(&mut self, event: &KernelEvent, now: Duration) {
         self.now = self.now.max(now);
@@ -296,6 +307,11 @@ impl FactsTable {
     /// Shape:   in no order that means anything
     pub fn connections(&self) -> impl Iterator<Item = Fact> {
         self.known.values().map(|known| known.fact())
+    }
+
+    /// The same without copying: what the kernel says of each, and what is seen on the wire.
+    pub fn known(&self) -> impl Iterator<Item = (Option<&KernelConnection>, &[ConnectionFacts])> {
+        self.known.values().map(|known| (known.kernel.as_ref(), known.wire.as_slice()))
     }
 
     /// What is known of the kernel's connection with a token.

@@ -65,13 +65,22 @@ fn every_key_outside_the_listeners_swaps_or_restarts() {
         "timeouts.drain = '1 s'",
         "log.access = 'off'",
         "subscriber = [{ name = 's' }]",
-        "policy = [{ name = 'p', path = 'dsl', action = 'backup' }]",
+        "policy = [{ name = 'p', path = 'dsl', action = 'limit', rate = '1 Mbit/s' }]",
+        "steering.mode = 'observe'",
+        "steering.interval = '50 ms'",
+        "steering.on_stop = 'keep'",
     ];
     for line in swaps {
         let change = config(BASE).diff(&config(&format!("{line}\n{BASE}")));
         assert_eq!(change, Change::Apply(Apply { swap: true, listeners: Listeners::default() }), "{line}");
     }
-    for line in ["cost = 2", "capacity = '1 Mbit/s'", "interface = 'eth0'", "[[path]]\nname = 'x'\ninterface = 'x'"] {
+    for line in [
+        "cost = 2",
+        "capacity = '1 Mbit/s'",
+        "line = '1 Mbit/s'",
+        "interface = 'eth0'",
+        "[[path]]\nname = 'x'\ninterface = 'x'",
+    ] {
         let change = config(BASE).diff(&config(&format!("{BASE}{line}\n")));
         assert_eq!(change, Change::Apply(Apply { swap: true, listeners: Listeners::default() }), "{line}");
     }
@@ -82,6 +91,14 @@ fn every_key_outside_the_listeners_swaps_or_restarts() {
         ("sniffer.kernel = false", "sniffer.kernel"),
         ("sniffer.interfaces = ['eth0']", "sniffer.interfaces"),
         ("sniffer.interval = '2 s'", "sniffer.interval"),
+        ("steering.path_manager = 'kernel'", "steering.path_manager"),
+        ("steering.interfaces = ['eth0']", "steering.interfaces"),
+        ("steering.table = 'x'", "steering.table"),
+        ("steering.device = 'x'", "steering.device"),
+        ("steering.subflows = 5", "steering.subflows"),
+        ("steering.lease = '5 s'", "steering.lease"),
+        ("steering.adopt = true", "steering.adopt"),
+        ("steering.usage = 'u.redb'", "steering.usage"),
         ("origin.keep_alive = 'off'", "origin.keep_alive"),
         ("origin.idle_per_key = 1", "origin.idle_per_key"),
         ("log.format = 'json'", "log.format"),

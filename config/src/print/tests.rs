@@ -49,14 +49,51 @@ fn rate() -> impl Strategy<Value = BitRate> {
     (1..=u64::MAX).prop_map(|bits| BitRate::from_bits_per_second(bits).unwrap())
 }
 
-fn action() -> impl Strategy<Value = Action> {
+fn action() -> impl Strategy<Value = (Action, Enforce)> {
+    let limit =
+        (rate(), prop::option::of(1..=u64::MAX), prop::sample::select(Per::ALL), prop::sample::select(Directions::ALL));
+    let limit = limit.prop_map(|(rate, burst, per, directions)| Action::Limit {
+        rate,
+        burst: burst.and_then(ByteSize::from_bytes),
+        ceil: (burst.unwrap_or_default() % 2 == 0).then_some(rate),
+        per,
+        directions,
+    });
+    let enforce = prop::sample::select(Enforce::ALL);
     prop_oneof![
-        prop::option::of(rate()).prop_map(|limit| Action::Overflow { limit }),
-        Just(Action::Backup),
-        Just(Action::Close),
-        (1_u8..=99).prop_map(|percent| Action::Share { percent: percent.try_into().unwrap() }),
-        (rate(), prop::sample::select(Per::ALL)).prop_map(|(rate, per)| Action::Limit { rate, per }),
+        (prop::option::of(rate()), time(), time())
+            .prop_map(|(limit, after, hold)| (Action::Overflow { limit, after, hold }, Enforce::Steer)),
+        enforce.clone().prop_map(|enforce| (Action::Backup, enforce)),
+        enforce.prop_map(|enforce| (Action::Close, enforce)),
+        (1_u8..=99).prop_map(|percent| (Action::Share { percent: percent.try_into().unwrap() }, Enforce::Steer)),
+        // What acts on the upload of single subflows is a contract or nothing.
+        limit.prop_map(|limit| (limit, Enforce::Always)),
     ]
+}
+
+prop_compose! {
+    fn select()(
+        subflow in prop::option::of(prop::sample::select(SubflowSelector::ALL)),
+        ports in prop::collection::vec(1_u16.., 0..3),
+        windows in prop::collection::vec(prop::sample::select(vec!["mon-fri 18:00-23:00", "22:00-06:00", "sat,sun 00:00-24:00"]), 0..3),
+        used in prop::option::of((1..=u64::MAX, prop::sample::select(UsedPer::ALL))),
+        zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/St_Johns"]),
+        (loss, rtt) in (prop::option::of(1_u8..=99), prop::option::of(time())),
+        destination in any::<bool>(),
+    ) -> Select {
+        let zone: Zone = zone.parse().unwrap();
+        let windows: Vec<_> = windows.into_iter().map(|window| window.parse().unwrap()).collect();
+        Select {
+            subflow,
+            ports,
+            when: (!windows.is_empty()).then(|| Schedule::new(windows, zone.clone())),
+            used: used.map(|(above, per)| Used { above: ByteSize::from_bytes(above).unwrap(), per, zone }),
+            loss_above: loss.map(|loss| loss.try_into().unwrap()),
+            rtt_above: rtt,
+            destinations: if destination { vec!["203.0.113.0/24".parse().unwrap()] } else { Vec::new() },
+            ..Select::default()
+        }
+    }
 }
 
 fn file() -> impl Strategy<Value = std::path::PathBuf> {
@@ -92,8 +129,8 @@ prop_compose! {
 prop_compose! {
     fn config()(
         listeners in prop::collection::vec(listener(), 1..4),
-        paths in prop::collection::vec((name(), any::<u32>(), prop::option::of(rate())), 1..4),
-        policies in prop::collection::vec((name(), any::<prop::sample::Index>(), action(), prop::sample::select(Enforce::ALL)), 0..4),
+        paths in prop::collection::vec(name(), 1..4),
+        policies in prop::collection::vec((name(), action(), select(), time()), 0..4),
         (idle, lifetime, connect, keep_alive) in (prop::option::of(time()), prop::option::of(time()), time(), prop::option::of(time())),
         socket in prop::option::of(file()),
         workers in 0_usize..=1024,
@@ -103,16 +140,20 @@ prop_compose! {
         let unique: HashMap<_, _> = listeners.into_iter().map(|listener| (listener.name.clone(), listener)).collect();
         let unique: HashMap<_, _> = unique.into_values().map(|listener| (listener.address, listener)).collect();
         config.listeners = unique.into_values().collect();
-        let unique: HashMap<_, _> = paths.into_iter().map(|(name, cost, capacity)| (name, (cost, capacity))).collect();
-        config.paths = unique.into_iter().enumerate().map(|(index, (name, (cost, capacity)))| crate::Path {
-            name, cost, capacity,
+        let unique: std::collections::BTreeSet<_> = paths.into_iter().collect();
+        // The last one is dearer than another: policies are about it. Nothing is more than what nobody knows.
+        config.paths = unique.into_iter().chain(["the cheap one".parse().unwrap()]).enumerate().map(|(index, name)| crate::Path {
+            name,
+            cost: 10 - u32::try_from(index).unwrap(),
+            capacity: None,
+            line: None,
             client: vec![format!("10.{index}.0.0/16").parse().unwrap()],
             interface: None,
         }).collect();
-        let unique: HashMap<_, _> = policies.into_iter().map(|(name, path, action, enforce)| (name, (path, action, enforce))).collect();
-        config.policies = unique.into_iter().map(|(name, (path, action, enforce))| Policy {
-            name, action, enforce,
-            path: path.get(&config.paths).name.clone(),
+        let unique: HashMap<_, _> = policies.into_iter().map(|(name, action, select, dwell)| (name, (action, select, dwell))).collect();
+        config.policies = unique.into_iter().map(|(name, ((action, enforce), select, dwell))| Policy {
+            name, action, enforce, dwell,
+            select: Select { paths: vec![config.paths[0].name.clone()], ..select },
         }).collect();
         config.timeouts = Timeouts { tunnel_idle: idle, tunnel_lifetime: lifetime, connect, ..Timeouts::default() };
         config.origin.keep_alive = keep_alive;

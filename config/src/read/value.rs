@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
+use crate::schedule::{Window, Zone};
 use crate::unit::{
-    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PortSet, Prefix, Pseudonym, SubscriberId, Timeout,
+    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PortSet, Prefix, Pseudonym, SubscriberId,
+    TableName, Timeout,
 };
 
 /// A type that one TOML value can be.
@@ -68,7 +70,10 @@ from_text! {
     Prefix, "prefixes", "a prefix such as \"10.0.0.0/8\"";
     Pseudonym, "pseudonyms", "a token such as \"edge-1\"";
     SubscriberId, "names", "1 to 64 characters without spaces or \":\"";
+    TableName, "names", "a name of letters, digits and _";
     Timeout, "times", "a time such as \"30 s\"";
+    Window, "times", "days and times such as \"mon-fri 18:00-23:00\"";
+    Zone, "time zones", "a time zone such as \"Europe/Berlin\"";
 }
 
 impl FromToml for bool {

@@ -115,6 +115,21 @@ checked_text!(
 );
 
 checked_text!(
+    /// The name of an nftables table, as nft(8) takes it without quotes.
+    ///
+    /// Shape:   1..=32 letters, digits and `_`, a letter or `_` first
+    TableName,
+    "a name of at most 32 letters, digits and \"_\", such as \"anabranch\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.len() > 32 => Some("longer than 32 characters"),
+        t if !t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => Some("holds something else than letters, digits and \"_\""),
+        t if t.starts_with(|c: char| c.is_ascii_digit()) => Some("begins with a digit"),
+        _ => None,
+    }
+);
+
+checked_text!(
     /// The name the proxy goes by in `Via` and `Proxy-Status`.
     ///
     /// Shape:   an RFC 9110 token of 1..=64 characters

@@ -17,8 +17,13 @@ pub(crate) mod request {
     pub(crate) const PROTOCOL: usize = 1;
     pub(crate) const EXT: usize = 2;
     pub(crate) const STATES: usize = 4;
-    /// `id.idiag_sport`, in network order.
+    /// `id.idiag_sport`, in network order, as the three that follow.
     pub(crate) const LOCAL_PORT: usize = 8;
+    pub(crate) const REMOTE_PORT: usize = 10;
+    pub(crate) const LOCAL: usize = 12;
+    pub(crate) const REMOTE: usize = 28;
+    pub(crate) const INTERFACE: usize = 44;
+    pub(crate) const COOKIE: usize = 48;
 }
 
 /// Byte offsets inside `struct inet_diag_msg`.
@@ -86,6 +91,7 @@ pub(crate) mod tcp_info {
     pub(crate) const STATE: usize = 0;
     pub(crate) const CA_STATE: usize = 1;
     pub(crate) const RETRANSMITS: usize = 2;
+    pub(crate) const BACKOFF: usize = 4;
     pub(crate) const RTO: usize = 8;
     pub(crate) const SND_MSS: usize = 16;
     pub(crate) const UNACKED: usize = 24;
@@ -100,8 +106,9 @@ pub(crate) mod tcp_info {
     pub(crate) const SND_SSTHRESH: usize = 76;
     pub(crate) const SND_CWND: usize = 80;
     pub(crate) const TOTAL_RETRANS: usize = 100;
-    /// Since v3.15.
+    /// Since v3.15, as the next.
     pub(crate) const PACING_RATE: usize = 104;
+    pub(crate) const MAX_PACING_RATE: usize = 112;
     /// Since v4.1, as the next.
     pub(crate) const BYTES_ACKED: usize = 120;
     pub(crate) const BYTES_RECEIVED: usize = 128;
@@ -131,6 +138,7 @@ pub(crate) mod tcp_info {
         assert!(offset_of!(libc::tcp_info, tcpi_retrans) == RETRANS);
         assert!(offset_of!(libc::tcp_info, tcpi_last_data_recv) == LAST_DATA_RECV);
         assert!(offset_of!(libc::tcp_info, tcpi_snd_ssthresh) == SND_SSTHRESH);
+        assert!(offset_of!(libc::tcp_info, tcpi_backoff) == BACKOFF);
         assert!(offset_of!(libc::tcp_info, tcpi_rto) == RTO);
         assert!(offset_of!(libc::tcp_info, tcpi_snd_mss) == SND_MSS);
         assert!(offset_of!(libc::tcp_info, tcpi_unacked) == UNACKED);
@@ -147,6 +155,7 @@ pub(crate) mod tcp_info {
     #[cfg(target_env = "gnu")]
     const _: () = {
         assert!(offset_of!(libc::tcp_info, tcpi_pacing_rate) == PACING_RATE);
+        assert!(offset_of!(libc::tcp_info, tcpi_max_pacing_rate) == MAX_PACING_RATE);
         assert!(offset_of!(libc::tcp_info, tcpi_bytes_acked) == BYTES_ACKED);
         assert!(offset_of!(libc::tcp_info, tcpi_bytes_received) == BYTES_RECEIVED);
         assert!(offset_of!(libc::tcp_info, tcpi_segs_out) == SEGS_OUT);

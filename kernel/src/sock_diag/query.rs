@@ -1,6 +1,9 @@
-//! What to dump, encoded.
+//! What to dump, or which socket to look at, encoded.
+
+use std::net::IpAddr;
 
 use crate::abi::sock_diag as abi;
+use crate::flow::Flow;
 use crate::netlink::Request;
 use crate::tcp_info::TcpState;
 
@@ -58,19 +61,54 @@ impl Query {
     }
 
     fn fixed(self) -> [u8; abi::REQUEST] {
-        let mut bytes = [0; abi::REQUEST];
-        bytes[abi::request::FAMILY] = match self.family {
+        let mut bytes = head(match self.family {
             AddressFamily::V4 => V4,
             AddressFamily::V6 => V6,
-        };
-        bytes[abi::request::PROTOCOL] = TCP;
-        bytes[abi::request::EXT] = 1 << (abi::attr::INFO - 1) | 1 << (abi::attr::CONG - 1);
+        });
         bytes[abi::request::STATES..][..4].copy_from_slice(&self.states.0.to_ne_bytes());
         let port = self.local_port.unwrap_or(0).to_be_bytes();
         bytes[abi::request::LOCAL_PORT..][..2].copy_from_slice(&port);
         bytes
     }
 }
+
+/// For the one TCP socket of this four-tuple.
+pub(super) fn exact(flow: Flow) -> Request {
+    let Flow { local, remote } = flow.canonical();
+    let mut bytes = head(if local.is_ipv4() { V4 } else { V6 });
+    for (end, port_at, ip_at) in [
+        (local, abi::request::LOCAL_PORT, abi::request::LOCAL),
+        (remote, abi::request::REMOTE_PORT, abi::request::REMOTE),
+    ] {
+        bytes[port_at..][..2].copy_from_slice(&end.port().to_be_bytes());
+        match end.ip() {
+            IpAddr::V4(ip) => bytes[ip_at..][..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes[ip_at..][..16].copy_from_slice(&ip.octets()),
+        }
+    }
+    bytes[abi::request::INTERFACE..][..4].copy_from_slice(&flow.scope().to_ne_bytes());
+    bytes[abi::request::COOKIE..].copy_from_slice(&ANY_COOKIE);
+    Request::new(abi::SOCK_DIAG_BY_FAMILY, 0).fixed(&bytes)
+}
+
+/// For the one MPTCP socket of this token, which is asked for in the place of half a cookie.
+pub(super) fn of_token(token: u32) -> Request {
+    let mut bytes = head(V4);
+    bytes[abi::request::COOKIE..][..4].copy_from_slice(&token.to_ne_bytes());
+    Request::new(abi::SOCK_DIAG_BY_FAMILY, 0).fixed(&bytes).u32(abi::REQ_PROTOCOL, MPTCP)
+}
+
+/// What every request has: family, protocol, and that measurements and the name of the congestion control are wanted.
+fn head(family: u8) -> [u8; abi::REQUEST] {
+    let mut bytes = [0; abi::REQUEST];
+    bytes[abi::request::FAMILY] = family;
+    bytes[abi::request::PROTOCOL] = TCP;
+    bytes[abi::request::EXT] = 1 << (abi::attr::INFO - 1) | 1 << (abi::attr::CONG - 1);
+    bytes
+}
+
+/// `INET_DIAG_NOCOOKIE`, twice: whichever socket has the addresses.
+const ANY_COOKIE: [u8; 8] = [0xff; 8];
 
 pub(super) const V4: u8 = 2;
 pub(super) const V6: u8 = 10;

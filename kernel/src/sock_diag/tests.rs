@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -97,6 +97,107 @@ fn a_query_is_what_the_kernel_reads() {
     assert_eq!(query.tcp().with_flags(0x300).finish(1).unwrap(), bytes);
     let bytes = [hex("50000000 1400 0103 01000000 00000000"), hex(&fixed), hex("08000300 06010000")].concat();
     assert_eq!(query.mptcp().with_flags(0x300).finish(1).unwrap(), bytes);
+}
+
+#[test]
+fn a_question_about_one_socket_is_what_the_kernel_reads() {
+    let flow = |local: &str, remote: &str| Flow { local: at(local), remote: at(remote) };
+    let ends = format!("1389 d903 0a010001{0} 0a010002{0}", "0".repeat(24));
+    let fixed = format!("02060a00 00000000 {ends} 00000000 ffffffffffffffff");
+    let bytes = [hex("48000000 1400 0100 01000000 00000000"), hex(&fixed)].concat();
+    for flow in [flow("10.1.0.1:5001", "10.1.0.2:55555"), flow("[::ffff:10.1.0.1]:5001", "[::ffff:10.1.0.2]:55555")] {
+        assert_eq!(query::exact(flow).finish(1).unwrap(), bytes);
+    }
+    let zeroes = "0".repeat(20);
+    let ends = format!("1389 d903 fd01{zeroes}00000001 fe80{zeroes}00000002");
+    let fixed = format!("0a060a00 00000000 {ends} 07000000 ffffffffffffffff");
+    let bytes = [hex("48000000 1400 0100 01000000 00000000"), hex(&fixed)].concat();
+    assert_eq!(query::exact(flow("[fd01::1]:5001", "[fe80::2%7]:55555")).finish(1).unwrap(), bytes);
+    let fixed = format!("02060a00 {} 78563412 00000000", "0".repeat(88));
+    let bytes = [hex("50000000 1400 0100 01000000 00000000"), hex(&fixed), hex("08000300 06010000")].concat();
+    assert_eq!(query::of_token(0x1234_5678).finish(1).unwrap(), bytes);
+}
+
+#[test]
+fn one_socket_is_found_among_others_and_nothing_in_its_place() {
+    namespace(&[])
+        .run(|| {
+            let mut diag = SockDiag::open().unwrap();
+            for (listen, dial) in
+                [("127.0.0.1:7200", "127.0.0.1:7200"), ("[::1]:7201", "[::1]:7201"), ("[::]:7202", "127.0.0.1:7202")]
+            {
+                let listener = std::net::TcpListener::bind(at(listen)).unwrap();
+                let clients: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(at(dial)).unwrap()).collect();
+                for client in &clients {
+                    let (server, _) = listener.accept().unwrap();
+                    let dialled = client.local_addr().unwrap();
+                    for flow in [
+                        Flow { local: at(dial), remote: dialled },
+                        Flow { local: server.local_addr().unwrap(), remote: server.peer_addr().unwrap() },
+                    ] {
+                        let seen = diag.tcp_exact(flow, |socket| (socket.head.remote.port(), socket.info().is_some()));
+                        assert_eq!(seen.unwrap(), Some((server.peer_addr().unwrap().port(), true)), "{flow}");
+                    }
+                }
+                // The listener would take it, but it is not there.
+                let absent = Flow { local: at(dial), remote: SocketAddr::new(at(dial).ip(), 9) };
+                assert_eq!(diag.tcp_exact(absent, |_| ()).unwrap(), None);
+                drop(listener);
+                assert_eq!(diag.tcp_exact(absent, |_| ()).unwrap(), None);
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn one_connection_is_found_by_its_token() {
+    use socket2::{Domain, Protocol, Socket, Type};
+    use std::io::Write as _;
+    namespace(&[])
+        .run(|| {
+            let socket = || Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)).unwrap();
+            let listener = socket();
+            listener.bind(&at("127.0.0.1:7300").into()).unwrap();
+            listener.listen(8).unwrap();
+            let mut ends = Vec::new();
+            let mut diag = SockDiag::open().unwrap();
+            for bytes in [0, 1000, 40_000_u64] {
+                let client = socket();
+                // What the peer does not take waits: it reads nothing, and has room for little.
+                client.set_recv_buffer_size(4096).unwrap();
+                client.connect(&at("127.0.0.1:7300").into()).unwrap();
+                let (mut server, _) = listener.accept().unwrap();
+                server.write_all(&vec![7; usize::try_from(bytes).unwrap()]).unwrap();
+                let token =
+                    |of: &Socket| crate::sockopt::mptcp_info(std::os::fd::AsFd::as_fd(of)).unwrap().unwrap().token;
+                let (here, there) = (token(&server), token(&client));
+                ends.push((client, server, here, there, bytes));
+            }
+            for &(_, _, here, there, bytes) in &ends {
+                let waiting = |diag: &mut SockDiag, token| {
+                    let seen = diag.mptcp_exact(token, |socket| {
+                        let info = socket.info().unwrap();
+                        assert_eq!(info.token, token);
+                        (socket.head.local.port(), info.waiting().unwrap())
+                    });
+                    seen.unwrap().unwrap()
+                };
+                assert_eq!(waiting(&mut diag, there).1, 0);
+                if bytes > 10_000 {
+                    let (port, waits) = waiting(&mut diag, here);
+                    assert_eq!(port, 7300);
+                    assert!(0 < waits && waits < bytes, "{waits} of {bytes}");
+                } else {
+                    let end = Instant::now() + Duration::from_secs(5);
+                    while waiting(&mut diag, here).1 > 0 {
+                        assert!(Instant::now() < end, "nothing is acknowledged");
+                    }
+                }
+            }
+            let (.., gone, _, _) = ends.swap_remove(0);
+            assert_eq!(diag.mptcp_exact(gone ^ 1, |_| ()).unwrap(), None);
+        })
+        .unwrap();
 }
 
 #[test]

@@ -11,6 +11,12 @@ fn what_an_old_kernel_does_not_reach_is_unknown() {
     let old = TcpInfo::parse(&counted(144)).unwrap();
     assert!(old.segs_in.is_some() && old.bytes_received.is_some());
     assert_eq!((old.notsent_bytes, old.min_rtt, old.delivery_rate, old.bytes_sent), (None, None, None, None));
+    let fields = TcpInfo::parse(&counted(280)).unwrap();
+    assert_eq!(fields.backoff, 4);
+    assert_eq!(
+        fields.max_pacing_rate,
+        Some(u64::from_ne_bytes(std::array::from_fn(|at| 112 + u8::try_from(at).unwrap())))
+    );
     // In the middle of a field is not in the field.
     assert_eq!(TcpInfo::parse(&counted(143)).unwrap().segs_in, None);
     assert!(TcpInfo::parse(&counted(104)).is_some_and(|info| info.pacing_rate.is_none()));

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use anabranch_config::Role;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 
 use super::{complain, exit};
-use crate::control::{client, default_path};
+use crate::control::client::{self, AskError};
+use crate::control::default_path;
 use crate::http::chain;
 
 /// Arguments of a question.
@@ -19,16 +22,37 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
+/// Who knows most of connections: where two processes do the two jobs, the one that steers. One that was killed leaves its
+/// socket's file.
+pub(super) fn who_steers(arguments: &Arguments) -> Role {
+    let answers = || std::os::unix::net::UnixStream::connect(default_path(Role::Steer)).is_ok();
+    if arguments.socket.is_none() && answers() { Role::Steer } else { Role::Both }
+}
+
 /// Asks the process of a role and returns the answer, or complains and returns the exit code.
 pub(super) fn ask(arguments: &Arguments, role: Role, what: &str) -> Result<serde_json::Value, u8> {
+    send(arguments, role, (Method::GET, what), Bytes::new())
+}
+
+/// The same with a method and something to go with it. What is refused is a matter of the configuration.
+pub(super) fn send(
+    arguments: &Arguments,
+    role: Role,
+    (method, what): (Method, &str),
+    body: Bytes,
+) -> Result<serde_json::Value, u8> {
     let socket = arguments.socket.clone().unwrap_or_else(|| default_path(role));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         complain(&format!("anabranch: {error}"));
         exit::OS
     })?;
-    let bytes = runtime.block_on(client::ask(&socket, what)).map_err(|error| {
+    let bytes = runtime.block_on(client::ask(&socket, method, what, body)).map_err(|error| {
         complain(&format!("anabranch: {}", chain(&error)));
-        exit::UNAVAILABLE
+        match error {
+            AskError::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => exit::CONFIG,
+            AskError::Refused { status: StatusCode::NOT_FOUND, .. } => exit::USAGE,
+            _ => exit::UNAVAILABLE,
+        }
     })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         complain(&format!("anabranch: the answer is not JSON: {error}"));

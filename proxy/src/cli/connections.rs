@@ -2,20 +2,14 @@
 
 use std::fmt::Write as _;
 
-use anabranch_config::Role;
 use serde_json::Value;
 
-use super::ask::{Arguments, ask};
+use super::ask::{Arguments, ask, who_steers};
 use super::say;
-use crate::control::default_path;
 
 /// Lists the connections that live now, and their subflows.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    // Where two processes do the two jobs, the one that steers knows more. One that was killed leaves its socket's file.
-    let answers = || std::os::unix::net::UnixStream::connect(default_path(Role::Steer)).is_ok();
-    let apart = arguments.socket.is_none() && answers();
-    let role = if apart { Role::Steer } else { Role::Both };
-    match ask(arguments, role, "/connections") {
+    match ask(arguments, who_steers(arguments), "/connections") {
         Ok(lines) if arguments.json => say(&format!("{lines}\n")),
         Ok(lines) => say(&table(&lines)),
         Err(code) => return code,

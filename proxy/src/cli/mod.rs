@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod connections;
 mod demo;
+mod policy;
 mod print_config;
 mod run;
 mod sniff;
@@ -56,6 +57,11 @@ enum Command {
     Status(ask::Arguments),
     /// List the sessions that live now.
     Connections(ask::Arguments),
+    /// Say what policies do, would do and have done; put others in force.
+    Policy(policy::Arguments),
+    /// Tidy up after a process that steered and was killed; it starts this itself.
+    #[command(hide = true)]
+    Guard { table: String, device: String, former: Option<String> },
     /// Print every MPTCP option as it passes, and the story of each connection; live, or from a capture.
     Sniff(sniff::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
@@ -79,6 +85,11 @@ pub fn main() -> ExitCode {
         Command::PrintConfig(arguments) => print_config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::Guard { table, device, former } => {
+            crate::steer::guard(&table, &device, former.as_deref());
+            0
+        }
         Command::Sniff(arguments) => sniff::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })

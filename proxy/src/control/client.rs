@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::UnixStream;
@@ -38,7 +38,7 @@ pub enum AskError {
     #[error("{} does not answer within 10 s", .0.display())]
     Slow(PathBuf),
     /// It answered something else.
-    #[error("{} answered {status}: {text}", .path.display())]
+    #[error("{text} ({status} from {})", .path.display())]
     Refused {
         /// The socket.
         path: PathBuf,
@@ -49,21 +49,23 @@ pub enum AskError {
     },
 }
 
-/// Asks a running anabranch; `what` is a path such as `/status`.
+/// Asks a running anabranch: a method, a path such as `/status`, and what goes with it.
 ///
 /// Errors: [`AskError`].
-pub async fn ask(socket: &Path, what: &str) -> Result<Bytes, AskError> {
-    tokio::time::timeout(PATIENCE, talk(socket, what)).await.unwrap_or_else(|_| Err(AskError::Slow(socket.to_owned())))
+pub async fn ask(socket: &Path, method: Method, what: &str, body: Bytes) -> Result<Bytes, AskError> {
+    let talk = talk(socket, method, what, body);
+    tokio::time::timeout(PATIENCE, talk).await.unwrap_or_else(|_| Err(AskError::Slow(socket.to_owned())))
 }
 
-async fn talk(socket: &Path, what: &str) -> Result<Bytes, AskError> {
+async fn talk(socket: &Path, method: Method, what: &str, body: Bytes) -> Result<Bytes, AskError> {
     let broke_off = |source| AskError::Talk { path: socket.to_owned(), source };
     let stream =
         UnixStream::connect(socket).await.map_err(|source| AskError::Connect { path: socket.to_owned(), source })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
     tokio::spawn(connection);
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
     *request.uri_mut() = http::Uri::try_from(what).unwrap_or_default();
     request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("anabranch"));
     let response = sender.send_request(request).await.map_err(broke_off)?;
@@ -72,6 +74,11 @@ async fn talk(socket: &Path, what: &str) -> Result<Bytes, AskError> {
     if status == StatusCode::OK {
         return Ok(bytes);
     }
-    let text = String::from_utf8_lossy(&bytes).trim().escape_debug().to_string();
+    let text = printable(&String::from_utf8_lossy(&bytes));
     Err(AskError::Refused { path: socket.to_owned(), status, text })
+}
+
+/// The text without what would steer a terminal.
+fn printable(text: &str) -> String {
+    text.trim().chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
 }

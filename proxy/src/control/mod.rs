@@ -1,10 +1,13 @@
 //! The control socket: HTTP and JSON over a Unix socket, for the operator's command line and for collectors.
 //!
-//! `GET /status`, `GET /connections` and `GET /metrics`. Who may ask is decided twice: by the socket's file permissions
+//! `GET /status`, `GET /connections`, `GET /metrics`, and everything below `/policies`. Who may ask is decided twice: by the socket's file permissions
 //! (0660, optionally a group) and by the credentials the kernel reports of the peer.
 
 pub mod client;
+mod policies;
 mod serve;
+
+pub use policies::Answer;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};

@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Subject, may_ask};
+use super::{Subject, may_ask, policies};
 use crate::link::SessionFacts;
 use crate::reload::Listening;
 use crate::session::Line;
@@ -56,7 +56,7 @@ pub(super) async fn run(listener: UnixListener, desk: Arc<Desk>) {
 async fn converse(stream: UnixStream, desk: Arc<Desk>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let desk = desk.clone();
-        async move { Ok::<_, Infallible>(answer(&desk, &request)) }
+        async move { Ok::<_, Infallible>(answer(&desk, request).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -68,7 +68,10 @@ async fn converse(stream: UnixStream, desk: Arc<Desk>) {
     }
 }
 
-fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path().starts_with("/policies") {
+        return policies::answer(desk.subject.steer.as_deref(), request).await;
+    }
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
     }
@@ -82,7 +85,7 @@ fn answer(desk: &Desk, request: &Request<Incoming>) -> Response<Full<Bytes>> {
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be written\n".to_owned()),
             }
         }
-        _ => plain(StatusCode::NOT_FOUND, "known are /status, /connections and /metrics\n".to_owned()),
+        _ => plain(StatusCode::NOT_FOUND, "known are /status, /connections, /policies and /metrics\n".to_owned()),
     }
 }
 
@@ -166,7 +169,7 @@ fn counters(families: &Registry) -> BTreeMap<String, u64> {
     pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
 
-fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
+pub(super) fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
     match serde_json::to_vec(value) {
         Ok(bytes) => {
             let mut response = Response::new(Full::new(bytes.into()));
@@ -177,7 +180,7 @@ fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+pub(super) fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response

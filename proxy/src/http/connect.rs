@@ -81,8 +81,10 @@ pub(crate) async fn connect(
     target: &Target,
     record: &mut Record,
 ) -> Result<Connected, Refusal> {
-    handover.session.set_target(target.to_string().into());
+    let name: Arc<str> = target.to_string().into();
+    handover.session.set_target(name.clone(), None);
     let connected = handover.door.connector.connect(target).await.map_err(|error| refuse_dial(target, &error))?;
+    handover.session.set_target(name, Some(connected.address));
     record.origin = Some(connected.address);
     record.dns = Some(connected.dns);
     record.connect = Some(connected.connect);

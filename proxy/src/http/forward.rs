@@ -194,7 +194,7 @@ async fn send(
         let mut idle = match kept {
             Some(idle) => {
                 record.origin = Some(idle.address);
-                handover.session.set_target(target.to_string().into());
+                handover.session.set_target(target.to_string().into(), Some(idle.address));
                 idle
             }
             None => open(handover, target, record).await?,

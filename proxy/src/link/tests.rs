@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(5);
 struct House {
     living: Mutex<BTreeMap<u64, SessionFacts>>,
     obeyed: Mutex<Vec<Directive>>,
+    released: Mutex<u32>,
 }
 
 impl Sessions for House {
@@ -22,6 +23,10 @@ impl Sessions for House {
 
     fn obey(&self, directive: Directive) {
         self.obeyed.lock().push(directive);
+    }
+
+    fn release(&self) {
+        *self.released.lock() += 1;
     }
 }
 
@@ -45,6 +50,7 @@ fn session(number: u64) -> SessionFacts {
         client: "10.1.0.2:40000".parse().unwrap(),
         subscriber: None,
         origin: Some("example.org:443".into()),
+        destination: Some("203.0.113.7:443".parse().unwrap()),
     }
 }
 
@@ -88,6 +94,7 @@ async fn who_begins_to_listen_is_told_who_lives_and_then_what_changes() {
     drop(theirs);
     timeout(SOON, carry).await.expect("it ends with the link").unwrap();
     assert_eq!(*house.obeyed.lock(), [bound]);
+    assert_eq!(*house.released.lock(), 1, "nobody is left who would take it back");
     assert!(!teller.is_heard());
 }
 

@@ -31,16 +31,26 @@ const BATCH: Duration = Duration::from_millis(5);
 /// How long to wait for events before looking at the clock.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Watches until it is told to stop, or the kernel cannot be a witness, which it then has said with the reason.
-pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
-    let (mut events, mut diag) = match open() {
-        Ok(opened) => opened,
+/// What is asked and listened to.
+pub(super) struct Opened(Events, SockDiag);
+
+/// Opens what tells, or says why that cannot be had.
+pub(super) fn open(desk: &Desk) -> Option<Opened> {
+    match try_open() {
+        Ok((events, diag)) => {
+            desk.kernel_tells.store(true, Ordering::Release);
+            Some(Opened(events, diag))
+        }
         Err(why) => {
             tracing::warn!(%why, "the kernel is no witness: subflows are not told");
             desk.witnesses.lock().kernel = Some(why);
-            return;
+            None
         }
-    };
+    }
+}
+
+/// Watches until it is told to stop, or the kernel can be a witness no more.
+pub(super) fn run(desk: &Desk, Opened(mut events, mut diag): Opened, stop: &AtomicBool) {
     tracing::info!("the kernel is a witness: path manager events and sockets");
     let mut sockets = Look::default();
     let mut due = Instant::now();
@@ -52,7 +62,8 @@ pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
                 // The socket is of no use after an error; the next look has another.
                 diag = SockDiag::open().unwrap_or(diag);
             }
-            due = Instant::now() + interval.max(now.elapsed() * SHARE);
+            due = Instant::now() + desk.interval().max(now.elapsed() * SHARE);
+            desk.poke();
         }
         if let Err(error) = wait_readable(&[&events], WAIT.min(due.saturating_duration_since(now))) {
             tracing::error!(%error, "the kernel witness cannot wait for events, and ends");
@@ -61,7 +72,10 @@ pub(super) fn run(desk: &Desk, interval: Duration, stop: &AtomicBool) {
         match take(desk, &mut events) {
             Taken::Nothing => {}
             // More come soon where there are many: one wake for all of them.
-            Taken::Some => gather(),
+            Taken::Some => {
+                desk.poke();
+                gather();
+            }
             Taken::Lost => {
                 desk.witnesses.lock().events_lost += 1;
                 due = Instant::now();
@@ -75,7 +89,7 @@ fn gather() {
     std::thread::sleep(BATCH);
 }
 
-fn open() -> Result<(Events, SockDiag), String> {
+fn try_open() -> Result<(Events, SockDiag), String> {
     let events = Events::open().map_err(|error| match error {
         MptcpPmError::NotPermitted(_) => "CAP_NET_ADMIN is missing; run as root, or give the capability".to_owned(),
         other => chain(&other),
@@ -204,12 +218,13 @@ fn connection(socket: &MptcpSocket<'_>) -> Option<KernelConnection> {
         bytes_sent: info.bytes_sent,
         bytes_received: info.bytes_received,
         bytes_retransmitted: info.bytes_retrans,
+        waiting: info.waiting(),
         ..KernelConnection::new(Token(info.token))
     })
 }
 
 /// States in which a subflow carries, or may yet carry, data.
-const fn alive() -> States {
+pub(super) const fn alive() -> States {
     States::of(TcpState::Established)
         .and(TcpState::SynSent)
         .and(TcpState::SynReceived)
@@ -220,7 +235,8 @@ const fn alive() -> States {
         .and(TcpState::Closing)
 }
 
-fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> {
+/// A subflow and the token of its connection, if the socket is one.
+pub(super) fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> {
     let told = socket.subflow()?;
     let flow = FourTuple::new(socket.head.local, socket.head.remote).ok()?;
     let info = socket.info();
@@ -244,6 +260,9 @@ fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> {
         bytes_retransmitted: info.and_then(|info| info.bytes_retrans),
         delivery_rate: info.and_then(|info| info.delivery_rate),
         congestion_window: info.map(|info| info.snd_cwnd),
+        // Without measurements it is no full socket, and these are no queues.
+        queued: info.map(|_| socket.head.send_queue.into()),
+        timeouts: info.map(|info| info.retransmits.into()),
     };
     Some((Token(told.local_token), subflow))
 }

@@ -27,6 +27,8 @@ pub struct KernelConnection {
     pub bytes_received: Option<u64>,
     /// Payload bytes sent again, mostly on another subflow.
     pub bytes_retransmitted: Option<u64>,
+    /// Bytes the application gave that the other end has not acknowledged at data level, sent or not.
+    pub waiting: Option<u64>,
     /// Its subflows.
     pub subflows: Vec<KernelSubflow>,
 }
@@ -69,6 +71,10 @@ pub struct KernelSubflow {
     ///
     /// Units: segments.
     pub congestion_window: Option<u32>,
+    /// Bytes given to it that the other end has not acknowledged, sent or not.
+    pub queued: Option<u64>,
+    /// Retransmission timeouts in a row, right now.
+    pub timeouts: Option<u32>,
 }
 
 /// Something the kernel's path manager tells.
@@ -160,6 +166,7 @@ impl KernelConnection {
             bytes_sent: None,
             bytes_received: None,
             bytes_retransmitted: None,
+            waiting: None,
             subflows: Vec::new(),
         }
     }
@@ -184,6 +191,8 @@ impl KernelSubflow {
             bytes_retransmitted: None,
             delivery_rate: None,
             congestion_window: None,
+            queued: None,
+            timeouts: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Called by experiments, inside the client's namespace. Invariant: every wait is bounded.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,15 @@ impl Protocol {
 
     /// Connects within `timeout`, which then also bounds each read and write.
     pub fn connect(self, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        self.connect_from(None, address, timeout)
+    }
+
+    /// As [`Protocol::connect`], from an address of the caller's choice.
+    pub fn connect_from(self, from: Option<IpAddr>, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         let socket = self.socket(&address)?;
+        if let Some(from) = from {
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+        }
         socket.connect_timeout(&address.into(), timeout)?;
         socket.set_read_timeout(Some(timeout))?;
         socket.set_write_timeout(Some(timeout))?;
@@ -135,11 +143,22 @@ impl Via {
     ///
     /// Errors: the socket's; `ConnectionRefused` with the proxy's status line when it refuses.
     pub fn open(self, protocol: Protocol, origin: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        self.open_from(None, protocol, origin, timeout)
+    }
+
+    /// As [`Via::open`], from an address of the caller's choice.
+    pub fn open_from(
+        self,
+        from: Option<IpAddr>,
+        protocol: Protocol,
+        origin: SocketAddr,
+        timeout: Duration,
+    ) -> io::Result<TcpStream> {
         match self {
-            Self::Direct => protocol.connect(origin, timeout),
-            Self::Absolute(proxy) => protocol.connect(proxy, timeout),
+            Self::Direct => protocol.connect_from(from, origin, timeout),
+            Self::Absolute(proxy) => protocol.connect_from(from, proxy, timeout),
             Self::Connect(proxy) => {
-                let mut stream = protocol.connect(proxy, timeout)?;
+                let mut stream = protocol.connect_from(from, proxy, timeout)?;
                 stream.write_all(
                     format!("CONNECT {origin} HTTP/1.1\r\nHost: {origin}\r\nUser-Agent: {MARK}\r\n\r\n").as_bytes(),
                 )?;

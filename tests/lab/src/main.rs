@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anabranch_lab::experiment::{ALL, Subject, find};
 use anabranch_lab::{Experiment, Options, Report, re_enter_if_unprivileged};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 /// Runs experiments on the proxy in private network namespaces.
@@ -20,6 +20,9 @@ struct Arguments {
     /// Small enough that all experiments together take a minute.
     #[arg(long)]
     quick: bool,
+    /// Write a picture of rates over time to this SVG file, where the experiment has one.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<std::path::PathBuf>,
     /// Rounds, where the experiment has rounds.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -34,11 +37,12 @@ fn main() -> Result<ExitCode> {
     let mut out = std::io::stdout();
     if arguments.experiment == "list" {
         for experiment in ALL {
-            writeln!(out, "{:<12} {}", experiment.name, experiment.about)?;
+            writeln!(out, "{:<15} {}", experiment.name, experiment.about)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let Arguments { quick, rounds, subject, .. } = arguments;
+    ensure!(arguments.plot.is_none() || arguments.experiment != "all", "--plot is for one experiment at a time");
     let options = Options { quick, settle: false, rounds, subject };
     let report = if arguments.experiment == "all" {
         // One that cannot run to its end fails by name; the others still tell what they saw.
@@ -49,6 +53,9 @@ fn main() -> Result<ExitCode> {
             .with_context(|| format!("no experiment is called {}; see `lab list`", arguments.experiment))?;
         experiment.run(&options)?
     };
+    if let (Some(file), Some(picture)) = (&arguments.plot, &report.picture) {
+        std::fs::write(file, picture).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {

@@ -29,6 +29,8 @@ pub struct ProxyConfig {
     pub address: String,
     /// Who may use it, and which origins it may dial.
     pub networks: Vec<String>,
+    /// The congestion control of the listener; the proxy's own choice by default.
+    pub congestion: Option<String>,
     /// More TOML, appended as it is.
     pub extra: String,
 }
@@ -36,7 +38,7 @@ pub struct ProxyConfig {
 impl Default for ProxyConfig {
     fn default() -> Self {
         let networks = ["10.0.0.0/8", "fd00::/8", "127.0.0.0/8", "::1/128"].map(String::from).to_vec();
-        Self { address: format!("[::]:{PORT}"), networks, extra: String::new() }
+        Self { address: format!("[::]:{PORT}"), networks, congestion: None, extra: String::new() }
     }
 }
 
@@ -219,8 +221,9 @@ impl ProxyConfig {
     /// The configuration file's text.
     fn render(&self, control: &std::path::Path) -> String {
         let networks = self.networks.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
+        let congestion = self.congestion.as_ref().map(|name| format!("congestion = \"{name}\"\n")).unwrap_or_default();
         format!(
-            "[[listener]]\nname = \"lab\"\naddress = \"{}\"\nclients = [{networks}]\n\n[origin]\nallow = [{networks}]\n\n\
+            "[[listener]]\nname = \"lab\"\naddress = \"{}\"\nclients = [{networks}]\n{congestion}\n[origin]\nallow = [{networks}]\n\n\
              [log]\nformat = \"json\"\naccess = \"full\"\n\n[control]\nsocket = \"{}\"\n{}",
             self.address,
             control.display(),

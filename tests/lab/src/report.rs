@@ -28,6 +28,9 @@ pub struct Report {
     /// How many of the failures a busy machine can cause.
     #[serde(skip)]
     doubts: usize,
+    /// A picture of what was measured, as the text of an SVG file.
+    #[serde(skip)]
+    pub picture: Option<String>,
 }
 
 /// What a figure must be.
@@ -51,7 +54,13 @@ impl Report {
             failures: Vec::new(),
             notes: Vec::new(),
             doubts: 0,
+            picture: None,
         }
+    }
+
+    /// Gives it a picture.
+    pub fn picture(&mut self, svg: String) {
+        self.picture = Some(svg);
     }
 
     /// Notes a figure; one without a value (an empty sample) is noted as null.

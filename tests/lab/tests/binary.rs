@@ -7,8 +7,30 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 9] =
-    ["aggregate", "stalls", "failover", "fallback", "clients", "integrity", "latency", "tunnels", "sniffer"];
+const NAMES: [&str; 22] = [
+    "aggregate",
+    "stalls",
+    "failover",
+    "fallback",
+    "clients",
+    "integrity",
+    "latency",
+    "tunnels",
+    "sniffer",
+    "throttle",
+    "first-transfer",
+    "overflow",
+    "backup",
+    "share",
+    "close",
+    "quota",
+    "schedule",
+    "congested-path",
+    "do-no-harm",
+    "scale",
+    "kill",
+    "refusals",
+];
 
 #[test]
 fn list_names_every_experiment() {

@@ -11,6 +11,7 @@ pub mod fallback;
 pub mod integrity;
 pub mod latency;
 pub mod sniffer;
+pub mod steer;
 pub mod tunnels;
 mod world;
 
@@ -66,6 +67,19 @@ pub const ALL: &[Experiment] = &[
     latency::EXPERIMENT,
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
+    steer::throttle::EXPERIMENT,
+    steer::first_transfer::EXPERIMENT,
+    steer::overflow::EXPERIMENT,
+    steer::backup::EXPERIMENT,
+    steer::share::EXPERIMENT,
+    steer::close::EXPERIMENT,
+    steer::quota::EXPERIMENT,
+    steer::schedule::EXPERIMENT,
+    steer::congested_path::EXPERIMENT,
+    steer::do_no_harm::EXPERIMENT,
+    steer::scale::EXPERIMENT,
+    steer::kill::EXPERIMENT,
+    steer::refusals::EXPERIMENT,
 ];
 
 /// No single transfer takes longer.

@@ -1,0 +1,258 @@
+//! Throttling at work: facts → decisions → operations → facts again, on a thread of its own.
+//!
+//! It wakes when the kernel tells of a subflow, when the planner has something due, and every `steering.interval` while there is a
+//! policy. Without one nothing is opened and nothing of the kernel's is touched. Invariant: what is done is what the planner said, and
+//! the planner hears of each operation how it went.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TrySendError};
+use std::time::Duration;
+
+use anabranch_config::{Config, OnStop, PathManagement, Steering, SteeringMode};
+use anabranch_sniffer::Token;
+use anabranch_throttle::op::Abilities;
+use anabranch_throttle::plan::{Planner, Settings};
+use anabranch_throttle::policy::{Policies, Rules};
+use anabranch_throttle::view::View;
+use tokio::sync::oneshot;
+
+use super::doors::{Closed, Doors};
+use super::orders::{Order, Reply};
+use super::usage::Ledger;
+use super::view::{Interfaces, view};
+use super::{Desk, now};
+use crate::http::chain;
+
+/// Subflows on their way from one state to the next are looked at this often: a drain takes a tenth of a second.
+const TRANSITION: Duration = Duration::from_millis(5);
+
+/// Addresses and usage are seen to this often.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What wakes the engine.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// The kernel told something.
+    Facts,
+    /// The configuration has changed.
+    Configured(Arc<Config>),
+    /// Somebody at the control socket wants something.
+    Order(Order, Reply),
+    /// The process ends.
+    Stop,
+}
+
+/// Policies at work.
+pub(super) struct Engine<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) steering: Steering,
+    /// What the configuration says, whatever was applied since.
+    configured: Rules,
+    pub(super) policies: Policies,
+    pub(super) planner: Planner,
+    pub(super) doors: Result<Doors, Closed>,
+    interfaces: Interfaces,
+    pub(super) ledger: Ledger,
+    tended: Duration,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(desk: &'a Desk, config: &Config) -> Self {
+        let configured = Rules::from(config);
+        let mut policies = Policies::new(configured.clone());
+        let ledger = Ledger::open(config.steering.usage.as_deref(), policies.usage());
+        let mut engine = Self {
+            desk,
+            steering: config.steering.clone(),
+            configured,
+            policies,
+            planner: Planner::new(Abilities::NONE, settings(&config.steering)),
+            doors: Err(Closed::NoPolicy),
+            interfaces: Interfaces::default(),
+            ledger,
+            tended: Duration::ZERO,
+        };
+        if let Err(closed) = engine.open_or_close() {
+            tracing::error!(why = %chain(&closed), "policies are not carried out; bytes are carried all the same");
+        }
+        engine
+    }
+
+    /// Lives until it is told to stop.
+    pub(super) fn run(mut self, inbox: &Receiver<Wake>) {
+        loop {
+            let wait = self.tick();
+            match inbox.recv_timeout(wait) {
+                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Wake::Configured(config)) => self.configure(&config),
+                Ok(Wake::Order(order, reply)) => {
+                    let answer = self.obey(order);
+                    // Who asked may have gone.
+                    drop(reply.send(answer));
+                }
+                Ok(Wake::Facts) | Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.stop();
+    }
+
+    /// Whether something is to be done to the kernel.
+    pub(super) fn acts(&self) -> bool {
+        self.steering.mode == SteeringMode::Act
+    }
+
+    /// One turn; says how long to wait for the next.
+    fn tick(&mut self) -> Duration {
+        let (at, mut tend) = (now(), false);
+        if at.saturating_sub(self.tended) >= HOUSEKEEPING {
+            self.tended = at;
+            self.interfaces.refresh();
+            tend = true;
+            self.ledger.keep(self.policies.usage());
+        }
+        if self.policies.is_empty() {
+            return HOUSEKEEPING;
+        }
+        let view = self.look(at);
+        let decisions = self.policies.decide(&view);
+        if self.acts() {
+            if let Ok(doors) = &mut self.doors {
+                if tend {
+                    doors.tend(&self.steering, &view);
+                }
+                let abilities = doors.abilities(self.desk);
+                self.planner.set_abilities(abilities);
+                let ops = self.planner.plan(&view, &decisions);
+                doors.apply(&ops, self.desk, |op, done| self.planner.on_done(op, done, now()));
+            }
+            for change in self.planner.take_changes() {
+                tracing::info!("{change}");
+            }
+        }
+        self.wait(at)
+    }
+
+    /// How long until there is something to do.
+    fn wait(&self, at: Duration) -> Duration {
+        if self.planner.in_transition().next().is_some() {
+            return TRANSITION;
+        }
+        let due = self.planner.next_deadline().into_iter().chain(self.policies.next_change(at)).min();
+        let wait = due.map_or(self.steering.interval, |due| due.saturating_sub(at));
+        wait.clamp(Duration::from_millis(1), self.steering.interval)
+    }
+
+    /// What is known now; what is on its way to another state is asked about first.
+    pub(super) fn look(&mut self, at: Duration) -> View {
+        let moving: Vec<_> = self.planner.in_transition().collect();
+        if let Ok(doors) = &mut self.doors {
+            doors.refresh(&moving, self.desk);
+        }
+        let sessions: HashMap<Token, _> =
+            self.desk.sessions.lock().values().map(|session| (session.token, session.clone())).collect();
+        let passing = self.desk.passing;
+        view(&self.desk.facts.lock(), &sessions, &self.interfaces, passing, at)
+    }
+
+    /// Takes over what a reload changed; what was applied by hand is void.
+    fn configure(&mut self, config: &Config) {
+        self.configured = Rules::from(config);
+        self.steering = config.steering.clone();
+        if let Err(closed) = self.replace(self.configured.clone()) {
+            tracing::error!(why = %chain(&closed), "policies are not carried out; bytes are carried all the same");
+        }
+    }
+
+    /// Puts other rules in force.
+    ///
+    /// Errors: the kernel cannot be steered: the rules are in force, and nothing is done about them
+    pub(super) fn replace(&mut self, rules: Rules) -> Result<(), Closed> {
+        self.policies.replace(rules);
+        self.open_or_close()
+    }
+
+    /// Opens the kernel's doors where there is a policy, and closes them where there is none.
+    fn open_or_close(&mut self) -> Result<(), Closed> {
+        let policies = !self.policies.is_empty();
+        self.desk.look_every(policies.then_some(self.steering.interval));
+        let shape = policies && self.acts();
+        // Only connections that begin under it obey: who means to apply policies later has it from the start.
+        let manage = shape || self.acts() && self.steering.path_manager == PathManagement::Userspace;
+        if !shape {
+            self.release();
+        }
+        if !manage {
+            if let Ok(doors) = std::mem::replace(&mut self.doors, Err(Closed::NoPolicy)) {
+                doors.close();
+            }
+            return Ok(());
+        }
+        if self.doors.is_err() {
+            self.doors = Doors::open(&self.steering, self.desk);
+        }
+        let doors = self.doors.as_mut().map_err(|closed| closed.clone())?;
+        if shape {
+            return doors.begin_shaping(&self.steering);
+        }
+        doors.end_shaping();
+        Ok(())
+    }
+
+    /// Takes back everything that was done.
+    fn release(&mut self) {
+        let view = self.look(now());
+        let ops = self.planner.release_all(&view);
+        if let Ok(doors) = &mut self.doors {
+            doors.apply(&ops, self.desk, |op, done| self.planner.on_done(op, done, now()));
+        }
+        self.planner = Planner::new(Abilities::NONE, settings(&self.steering));
+    }
+
+    fn stop(mut self) {
+        self.ledger.keep(self.policies.usage());
+        if self.steering.on_stop == OnStop::Keep {
+            if let Ok(doors) = self.doors {
+                doors.leave();
+            }
+            return;
+        }
+        self.release();
+        if let Ok(doors) = self.doors {
+            doors.close();
+        }
+    }
+}
+
+pub(super) fn settings(steering: &Steering) -> Settings {
+    Settings { slots: steering.subflows, lease: steering.lease }
+}
+
+impl Desk {
+    /// Wakes the engine; one wake that waits is enough.
+    pub(super) fn poke(&self) {
+        if let Some(engine) = &*self.engine.lock() {
+            match engine.try_send(Wake::Facts) {
+                Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            }
+        }
+    }
+
+    /// Has the engine do something; without one, the reply is dropped.
+    pub fn order(&self, order: Order, reply: oneshot::Sender<super::orders::Answered>) {
+        self.send(Wake::Order(order, reply));
+    }
+
+    /// Tells the engine of a changed configuration.
+    pub fn configure(&self, config: Arc<Config>) {
+        self.send(Wake::Configured(config));
+    }
+
+    pub(super) fn send(&self, wake: Wake) {
+        let engine = self.engine.lock().clone();
+        // It takes what it is sent within a turn; where it has ended, nobody waits for it.
+        if engine.is_some_and(|engine| engine.send(wake).is_err()) {
+            tracing::debug!("the engine has ended");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What would happen, without anything happening: the planner against a kernel that does at once whatever it is told.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anabranch_throttle::intent::Decisions;
+use anabranch_throttle::op::{Abilities, Op};
+use anabranch_throttle::plan::{Planner, Settings};
+use anabranch_throttle::view::{SubflowKey, View};
+
+/// Turns after which everything that would be done has been said: demote, drain, pace, promote, and some to spare.
+const TURNS: u32 = 12;
+
+/// Between two turns.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Every operation from now until the decisions are carried out.
+pub(super) fn rehearse(abilities: Abilities, settings: Settings, view: &View, decisions: &Decisions) -> Vec<Op> {
+    let mut planner = Planner::new(abilities, settings);
+    let (mut view, mut said, mut puts) = (view.clone(), Vec::new(), HashSet::new());
+    for _ in 0..TURNS {
+        for op in planner.plan(&view, decisions) {
+            planner.on_done(&op, Ok(()), view.at);
+            pretend(&mut view, &op);
+            // Leases are renewed as time goes by; that is nothing new.
+            let renewal = match &op {
+                Op::Put { subflow, direction, .. } => !puts.insert((*subflow, *direction)),
+                _ => false,
+            };
+            if !renewal {
+                said.push(op);
+            }
+        }
+        view.at += STEP;
+        view.connections.iter_mut().flat_map(|connection| &mut connection.subflows).for_each(|subflow| {
+            if subflow.backup_by_us {
+                subflow.queued = Some(0);
+            }
+        });
+    }
+    said
+}
+
+/// The view after an operation.
+fn pretend(view: &mut View, op: &Op) {
+    match *op {
+        Op::Demote(subflow) => set_backup(view, subflow, true),
+        Op::Promote(subflow) => set_backup(view, subflow, false),
+        Op::Close(SubflowKey { connection, flow }) => {
+            let of = view.connections.iter_mut().filter(|one| one.key == connection);
+            of.for_each(|one| one.subflows.retain(|subflow| subflow.flow != flow));
+        }
+        _ => {}
+    }
+}
+
+fn set_backup(view: &mut View, SubflowKey { connection, flow }: SubflowKey, backup: bool) {
+    let of = view.connections.iter_mut().filter(|one| one.key == connection).flat_map(|one| &mut one.subflows);
+    of.filter(|subflow| subflow.flow == flow).for_each(|subflow| subflow.backup_by_us = backup);
+}

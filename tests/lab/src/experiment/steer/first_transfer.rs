@@ -1,0 +1,153 @@
+//! The first transfer: a policy already holds for the first bytes a client ever sends or receives.
+//!
+//! Invariant: every run has a client and a proxy of its own, which have seen nothing before.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::policies::policy;
+use super::{Setting, Stage, Trace, mbit, ms, picture};
+use crate::client::{Protocol, Way};
+use crate::experiment::{Experiment, Options, tell};
+use crate::flow::FlowSpec;
+use crate::link::Link;
+use crate::report::{Must, Report};
+use crate::stats::{highest, lowest, median};
+use crate::topology::{Builder, Family, Topology};
+
+/// The experiment.
+pub const EXPERIMENT: Experiment = Experiment {
+    name: "first-transfer",
+    about: "a policy holds from the first byte a client ever moves",
+    run: measure,
+};
+
+/// What a path may carry at once, above its rate.
+const BURST: f64 = 65_536.0;
+/// The first transfer of a client.
+const BYTES: u64 = 5_000_000;
+/// It takes no longer than plain TCP over the free path, but for this part.
+const TIME: f64 = 0.9;
+
+/// One case.
+struct Cell {
+    name: &'static str,
+    links: Builder,
+    policies: String,
+    /// What the second link may carry by the policy, in Mbit/s.
+    rate: u64,
+    family: Family,
+    way: Way,
+    accepted: u8,
+}
+
+fn cells(options: &Options) -> Vec<Cell> {
+    let links = |delay| {
+        let link =
+            |name: &str| if delay > 0 { Link::new(name).mbit(40).delay_ms(delay) } else { Link::new(name).mbit(40) };
+        Topology::builder().link(link("dsl")).link(link("lte"))
+    };
+    let limit = || policy(2, "limit", "rate = \"2 Mbit/s\"\nburst = \"64 KiB\"");
+    let contract =
+        policy(2, "limit", "rate = \"2 Mbit/s\"\nburst = \"64 KiB\"\ndirection = \"upload\"\nenforce = \"always\"");
+    let cell = |name, delay, way, accepted| Cell {
+        name,
+        links: links(delay),
+        policies: limit(),
+        rate: 2,
+        family: Family::V4,
+        way,
+        accepted,
+    };
+    let mut cells = vec![
+        cell("download", 0, Way::Download, 0),
+        cell("download, 20 ms delay, add_addr_accepted 2", 20, Way::Download, 2),
+        Cell { policies: policy(2, "backup", ""), rate: 0, ..cell("upload: demotion", 0, Way::Upload, 0) },
+    ];
+    if !options.quick {
+        cells.push(cell("download, 20 ms delay", 20, Way::Download, 0));
+        cells.push(cell("download, add_addr_accepted 2", 0, Way::Download, 2));
+        cells.push(Cell { family: Family::V6, ..cell("download over IPv6", 0, Way::Download, 0) });
+        cells.push(Cell { policies: contract, ..cell("upload: a contract", 0, Way::Upload, 0) });
+        cells.push(Cell {
+            policies: policy(2, "backup", ""),
+            rate: 0,
+            ..cell("upload: demotion, 20 ms delay", 20, Way::Upload, 0)
+        });
+    }
+    cells
+}
+
+/// What one run yielded.
+struct Run {
+    /// Bytes above the rate, at most.
+    excess: f64,
+    /// Of all bytes, on the held link.
+    share: f64,
+    /// The time of plain TCP over the free link ÷ that of the transfer.
+    time: f64,
+    trace: Trace,
+}
+
+fn measure(options: &Options) -> Result<Report> {
+    let (rounds, cells) = (options.rounds(5, 1), cells(options));
+    let setup = json!({"rounds": rounds, "bytes": BYTES, "burst": BURST, "links": cells[0].links.links()});
+    let mut report = Report::new("first-transfer", setup);
+    let (mut excesses, mut times) = (Vec::new(), Vec::new());
+    for cell in &cells {
+        let mut runs = Vec::new();
+        for number in 0..rounds {
+            let run = run(cell, options).with_context(|| cell.name)?;
+            tell(&format!(
+                "  {number:>2} {:<44} {:8.0} bytes above, {:5.1} % of all, time {:.2}",
+                cell.name,
+                run.excess,
+                run.share * 100.0,
+                run.time
+            ));
+            for fault in run.trace.faults.iter().cloned().chain(run.trace.losses()) {
+                report.fail(format!("{}: {fault}", cell.name));
+            }
+            runs.push(run);
+        }
+        let of = |value: fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<_>>();
+        report.cell(&format!("{}: above the rate", cell.name), "bytes", &of(|run| run.excess));
+        report.cell(&format!("{}: share of bytes", cell.name), "ratio", &of(|run| run.share));
+        report.cell(&format!("{}: time of plain TCP", cell.name), "ratio", &of(|run| run.time));
+        excesses.extend(median(&of(|run| run.excess)));
+        times.extend(median(&of(|run| run.time)));
+        if report.picture.is_none() {
+            let panel = runs[0].trace.panel(&format!("{}: 5 MB, held to 2 Mbit/s on path two", cell.name), cell.way);
+            report.picture(picture("The first transfer of a client", vec![panel]));
+        }
+    }
+    report.figure("worst_bytes_above", highest(excesses));
+    report.figure("worst_time_ratio", lowest(times));
+    report.require_of_a_busy_machine("worst_bytes_above", Must::AtMost(BURST));
+    report.require_of_a_busy_machine("worst_time_ratio", Must::AtLeast(TIME));
+    Ok(report)
+}
+
+fn run(cell: &Cell, options: &Options) -> Result<Run> {
+    let stage = Stage::start(&Setting::new(cell.links.clone()).with(cell.policies.clone()), options)?;
+    stage.set_limits(2, cell.accepted)?;
+    let spec = FlowSpec { bytes: Some(BYTES), ..stage.spec(1, cell.family, cell.way) };
+    let mut traces = Vec::new();
+    for protocol in [Protocol::Mptcp, Protocol::Tcp] {
+        let mut recording = stage.record()?;
+        recording.flow(cell.family, FlowSpec { protocol, ..spec })?;
+        let end = recording.clock.now() + ms(20_000);
+        while !recording.flows[0].is_finished() && recording.clock.now() < end {
+            std::thread::sleep(ms(5));
+        }
+        traces.push(recording.finish()?);
+    }
+    let took = |trace: &Trace| trace.flows[0].ended.map_or(f64::INFINITY, |end| end.as_secs_f64());
+    let time = took(&traces[1]) / took(&traces[0]);
+    let trace = traces.swap_remove(0);
+    let held = trace.frames(2, cell.way);
+    let began = held.first().unwrap_or_default();
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let share = held.total() as f64 / (held.total() + trace.frames(1, cell.way).total()).max(1) as f64;
+    Ok(Run { excess: held.excess(began, mbit(cell.rate)), share, time, trace })
+}

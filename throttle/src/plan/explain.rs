@@ -1,0 +1,185 @@
+//! Why a subflow is treated as it is: the policy, the evidence, the action and its effect.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::effect::Measured;
+use super::goal::Goal;
+use super::subflow::Subflow;
+use super::{Planner, Words};
+use crate::intent::Intent;
+use crate::view::{ConnectionKey, SubflowKey};
+use anabranch_config::Enforce;
+use anabranch_sniffer::FourTuple;
+
+/// What an action promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expected {
+    /// Of the subflow.
+    pub subflow: String,
+    /// Of its connection.
+    pub connection: String,
+}
+
+/// Why a subflow is treated as it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Its connection.
+    pub connection: ConnectionKey,
+    /// From the server's side to the client's.
+    pub flow: FourTuple,
+    /// The path it is on, if it is one of the configured ones.
+    pub path: Option<Words>,
+    /// Whose it is.
+    pub subscriber: Option<Words>,
+    /// The policy that decides about it, if one does.
+    pub policy: Option<Words>,
+    /// What that wants.
+    pub wants: Option<String>,
+    /// Whether it is a contract.
+    pub contract: bool,
+    /// The facts it rests on.
+    pub evidence: Vec<String>,
+    /// What is done.
+    pub action: String,
+    /// For how long it has been aimed at, in milliseconds.
+    pub for_ms: u64,
+    /// What that promises.
+    pub expected: Option<Expected>,
+    /// What was measured.
+    pub measured: Option<Measured>,
+    /// Why it is not as the policy wants, and what could not be done.
+    pub but: Vec<String>,
+}
+
+impl Planner {
+    /// Why a subflow is treated as it is.
+    #[must_use]
+    pub fn explain(&self, key: SubflowKey) -> Explanation {
+        let known = self.subflows.get(&key);
+        let intent = known.and_then(|subflow| subflow.intent.as_ref());
+        let since = known.map_or(self.now, |subflow| subflow.since);
+        let mut but: Vec<String> =
+            known.and_then(|subflow| subflow.why.as_deref()).map(str::to_owned).into_iter().collect();
+        but.extend(known.iter().flat_map(|subflow| subflow.failures()));
+        let connection = self.connections.get(&key.connection);
+        if let Some(why) = connection.and_then(|connection| connection.cannot_demote.as_deref()) {
+            but.push(format!("its priority cannot be changed ({why}); it began under another path manager"));
+        }
+        if intent.is_some() && matches!(key.connection, ConnectionKey::Passing(_)) {
+            but.push("the connection passes here: it can be capped behind its socket only, which holds up the whole of it the more \
+                      the lower the cap".to_owned());
+        }
+        if self.pool.exhausted > 0 {
+            but.push("there was no class left at times (steering.subflows)".to_owned());
+        }
+        Explanation {
+            connection: key.connection,
+            flow: key.flow,
+            path: intent.map(|intent| intent.path.clone()),
+            subscriber: intent.map(|intent| intent.subscriber.clone()),
+            policy: intent.map(|intent| intent.policy.clone()),
+            wants: intent.map(|intent| intent.hold.to_string()),
+            contract: intent.is_some_and(|intent| intent.enforce == Enforce::Always),
+            evidence: intent.map(|intent| intent.evidence.clone()).unwrap_or_default(),
+            action: known.map_or_else(|| "nothing is done to it".to_owned(), Subflow::action),
+            for_ms: u64::try_from(self.now.saturating_sub(since).as_millis()).unwrap_or(u64::MAX),
+            expected: intent.and_then(|intent| expected(known?, intent)),
+            measured: intent.and_then(|intent| self.effects.measured(intent)),
+            but,
+        }
+    }
+}
+
+fn expected(subflow: &Subflow, intent: &Intent) -> Option<Expected> {
+    let of = match &subflow.goal {
+        Goal::Free => return None,
+        Goal::Backup => "carries nothing while another one can".to_owned(),
+        Goal::Closed => "is gone".to_owned(),
+        Goal::Rate { .. } => intent.hold.to_string(),
+    };
+    let connection = match intent.enforce {
+        Enforce::Steer => "not below 0.9 of what its free paths carried at their best",
+        Enforce::Always => "a contract: enforced whatever it costs, and never rolled back",
+    };
+    Some(Expected { subflow: of, connection: connection.to_owned() })
+}
+
+impl Subflow {
+    /// What is done to it, in words.
+    pub(super) fn action(&self) -> String {
+        let mut done = Vec::new();
+        if self.demoted.is_some() {
+            done.push(match self.goal {
+                Goal::Rate { .. } if self.paced.is_none() => "demoted until it has drained (MP_PRIO)".to_owned(),
+                _ => "demoted (MP_PRIO)".to_owned(),
+            });
+        }
+        if let Some(paced) = self.paced {
+            #[allow(clippy::cast_precision_loss, reason = "a rate to be read")]
+            let rate = paced.rate as f64 / 1e6;
+            done.push(format!("paced at {rate:.2} Mbit/s of payload"));
+        }
+        for (way, put) in [("download", self.download), ("upload", self.upload)] {
+            if let Some(put) = put {
+                done.push(format!("{way} in class 1:{:x}", put.slot.0));
+            }
+        }
+        if self.goal == Goal::Closed {
+            done.push("closed".to_owned());
+        }
+        if done.is_empty() { "nothing is done to it".to_owned() } else { done.join(", ") }
+    }
+
+    /// A change of what is aimed at, for the log.
+    pub(super) fn words(&self, key: SubflowKey, intent: Option<&Intent>) -> String {
+        let Some(intent) = intent else { return format!("{key}: released, no policy wants anything of it") };
+        let (policy, path) = (&intent.policy, &intent.path);
+        let because = intent.evidence.join("; ");
+        match (&self.goal, &self.why) {
+            (Goal::Free, Some(why)) => {
+                format!("{key} on {path}: left free, though \"{policy}\" wants {}: {why}", intent.hold)
+            }
+            (_, Some(why)) => format!("{key} on {path}: {} by \"{policy}\", but {why}", intent.hold),
+            (_, None) => format!("{key} on {path}: {} by \"{policy}\" ({because})", intent.hold),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "subflow {} of connection {}", self.flow, self.connection)?;
+        let or = |word: &Option<Words>| word.as_deref().unwrap_or("-").to_owned();
+        match &self.policy {
+            None => writeln!(f, "  no policy wants anything of it")?,
+            Some(policy) => {
+                writeln!(f, "  path {}, subscriber {}", or(&self.path), or(&self.subscriber))?;
+                let kind = if self.contract { "a contract" } else { "steers" };
+                writeln!(f, "  policy \"{policy}\" ({kind}): {}", self.wants.as_deref().unwrap_or_default())?;
+            }
+        }
+        if !self.evidence.is_empty() {
+            writeln!(f, "  because {}", self.evidence.join("; "))?;
+        }
+        let seconds = Duration::from_millis(self.for_ms).as_secs_f64();
+        writeln!(f, "  action: {}, for {seconds:.1} s", self.action)?;
+        if let Some(expected) = &self.expected {
+            writeln!(f, "  expected: it {}; the connection: {}", expected.subflow, expected.connection)?;
+        }
+        if let Some(measured) = &self.measured {
+            let mbit = |rate: f64| rate / 1e6;
+            writeln!(
+                f,
+                "  measured: {:.2} Mbit/s held, {:.2} free, {:.2} in all; the free ones carried {:.2} at their best lately; rolled back {} times",
+                mbit(measured.held),
+                mbit(measured.free),
+                mbit(measured.total),
+                mbit(measured.reference),
+                measured.rolled_back
+            )?;
+        }
+        self.but.iter().try_for_each(|but| writeln!(f, "  but {but}"))
+    }
+}

@@ -1,0 +1,136 @@
+//! What is aimed at for each subflow: what its policy wants, as far as it may be had.
+
+use std::collections::BTreeMap;
+
+use super::connection::Connection;
+use super::effect::Verdict;
+use super::subflow::Subflow;
+use super::{Planner, Words};
+use crate::intent::{Ceiling, ClassKey, Decisions, Hold, Intent};
+use crate::view::{self, ConnectionKey, SubflowKey, View};
+use anabranch_config::Enforce;
+
+/// What is aimed at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::large_enum_variant, reason = "a rate is what is nearly always aimed at")]
+pub(super) enum Goal {
+    /// It is left alone.
+    #[default]
+    Free,
+    /// It is a backup.
+    Backup,
+    /// It carries at most a rate.
+    Rate {
+        /// Towards the client.
+        download: Option<(ClassKey, Ceiling)>,
+        /// From the client.
+        upload: Option<(ClassKey, Ceiling)>,
+    },
+    /// It is closed.
+    Closed,
+}
+
+impl Goal {
+    fn of(hold: &Hold) -> Self {
+        match hold {
+            Hold::Backup => Self::Backup,
+            Hold::Rate { download, upload } => Self::Rate { download: download.clone(), upload: upload.clone() },
+            Hold::Closed => Self::Closed,
+        }
+    }
+}
+
+/// Why a policy is not carried out.
+pub(super) const ALONE: &str = "no other subflow of the connection is alive and free";
+
+impl Planner {
+    /// Decides what is aimed at for every subflow.
+    pub(super) fn aim(&mut self, view: &View, decisions: &Decisions) {
+        let intents: BTreeMap<SubflowKey, &Intent> =
+            decisions.intents.iter().map(|intent| (intent.subflow, intent)).collect();
+        for connection in &view.connections {
+            self.aim_connection(connection, &intents);
+        }
+    }
+
+    fn aim_connection(&mut self, connection: &view::Connection, intents: &BTreeMap<SubflowKey, &Intent>) {
+        let now = self.now;
+        let wanted: Vec<_> = connection
+            .keyed()
+            .map(|(key, subflow)| {
+                let intent = intents.get(&key).copied().filter(|_| subflow.verified && !connection.fallback);
+                let verdict = intent.map_or(Verdict::Fine, |intent| self.effects.verdict(intent, now));
+                (key, subflow, intent, verdict)
+            })
+            .collect();
+        let is_free =
+            |verdict: &Verdict, intent: &Option<&Intent>| intent.is_none() || matches!(verdict, Verdict::Paused(_));
+        let free_lives = wanted.iter().any(|(_, subflow, intent, verdict)| {
+            subflow.is_live() && !subflow.backup_by_client && is_free(verdict, intent)
+        });
+        let steered =
+            wanted.iter().any(|(_, _, intent, _)| intent.is_some_and(|intent| intent.enforce == Enforce::Steer));
+        let was_held = connection.keyed().any(|(key, _)| self.subflows.get(&key).is_some_and(Subflow::is_held));
+        let known = self.connections.entry(connection.key).or_insert_with(|| Connection::new(now));
+        let may_steer = steered && known.may_be_held(free_lives, was_held, now);
+        for (key, subflow, intent, verdict) in wanted {
+            let (goal, why) = match intent {
+                None => (Goal::Free, None),
+                Some(intent) => self.goal(key, subflow, intent, (&verdict, may_steer)),
+            };
+            self.take_aim(key, intent, goal, why);
+        }
+    }
+
+    /// What is aimed at for a subflow that a policy wants something of, and if that is less, why.
+    fn goal(
+        &self,
+        key: SubflowKey,
+        subflow: &view::Subflow,
+        intent: &Intent,
+        (verdict, may_steer): (&Verdict, bool),
+    ) -> (Goal, Option<Words>) {
+        if intent.enforce == Enforce::Always {
+            return (Goal::of(&intent.hold), None);
+        }
+        if !may_steer {
+            return (Goal::Free, Some(ALONE.into()));
+        }
+        if let ConnectionKey::Passing(_) = key.connection
+            && matches!(intent.hold, Hold::Backup | Hold::Closed)
+        {
+            let why = "the connection does not end here: its subflows' priorities are not ours to change";
+            return (Goal::Free, Some(why.into()));
+        }
+        match verdict {
+            Verdict::Fine => (Goal::of(&intent.hold), None),
+            Verdict::Tightened(why) => match intent.hold {
+                Hold::Rate { .. } if subflow.is_live() => (Goal::Backup, Some(why.clone())),
+                _ => (Goal::of(&intent.hold), Some(why.clone())),
+            },
+            Verdict::Paused(why) => (Goal::Free, Some(why.clone())),
+        }
+    }
+
+    fn take_aim(&mut self, key: SubflowKey, intent: Option<&Intent>, goal: Goal, why: Option<Words>) {
+        let now = self.now;
+        if intent.is_none() && !self.subflows.contains_key(&key) && self.armed.is_empty() {
+            return;
+        }
+        let subflow = self.subflows.entry(key).or_insert_with(|| Subflow::new(now));
+        let former = std::mem::replace(&mut subflow.goal, goal);
+        subflow.why = why;
+        let policy = intent.map(|intent| intent.policy.clone());
+        let changed = former != subflow.goal || subflow.intent.as_ref().map(|intent| &intent.policy) != policy.as_ref();
+        if let Some(intent) = intent {
+            subflow.intent = Some(intent.clone());
+        } else if !subflow.is_touched() {
+            subflow.intent = None;
+        }
+        if changed {
+            subflow.since = now;
+            let words = subflow.words(key, intent);
+            self.say(words);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What each subflow of a class may be paced at: together they are to fill the class, and not to overflow it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Planner;
+use super::goal::Goal;
+use super::order::Ordered;
+use crate::intent::{Ceiling, ClassKey};
+use crate::op::{Op, Slot};
+use crate::view::ConnectionKey;
+use anabranch_config::BitRate;
+
+/// Of a rate on the wire, what is payload when headers and options are taken off, and a little less.
+///
+/// Source:  measured: 0.94 holds the class behind it at its rate without filling it
+const PAYLOAD: (u64, u64) = (94, 100);
+
+/// A subflow counts as one that shares while it moved something within this time.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// No socket is paced below this: its timers would starve it.
+const LEAST: u64 = 16_000;
+
+/// Those that share a class.
+struct Members {
+    ceiling: Ceiling,
+    all: u64,
+    active: u64,
+    /// Bit/s.
+    floor: u64,
+}
+
+/// What a class's members get.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portion {
+    /// The class, where one could be had.
+    pub(super) slot: Option<Slot>,
+    /// Payload for each member.
+    ///
+    /// Units:  bit/s
+    pub(super) pace: u64,
+}
+
+impl Planner {
+    /// Gives every class its slot, its rate, and its members their portions.
+    pub(super) fn classes(&mut self, ops: &mut Ordered) {
+        let mut members: BTreeMap<ClassKey, Members> = BTreeMap::new();
+        let (now, abilities) = (self.now, self.abilities);
+        for (key, subflow) in &mut self.subflows {
+            let Goal::Rate { download, upload } = subflow.goal.clone() else { continue };
+            let behind = matches!(key.connection, ConnectionKey::Passing(_)) || !abilities.pace && !abilities.demote;
+            let floor = if behind { subflow.floor(now).unwrap_or_default() } else { 0 };
+            let active = u64::from(now.saturating_sub(subflow.moved) < IDLE);
+            for (key, ceiling) in [download, upload].into_iter().flatten() {
+                let members = members.entry(key).or_insert(Members { ceiling, all: 0, active: 0, floor: 0 });
+                members.all += 1;
+                members.active += active;
+                members.floor += floor;
+            }
+        }
+        let mut portions = BTreeMap::new();
+        for (key, Members { ceiling, all, active, floor }) in members {
+            // Behind the sockets a cap much below what they carry holds up whole connections.
+            let least = BitRate::from_bits_per_second(floor).filter(|floor| *floor > ceiling.rate);
+            let ceiling = least.map_or(ceiling, |rate| Ceiling { rate, ceil: None, burst: None });
+            let slot = if self.abilities.cap { self.pool.class(&key) } else { None };
+            if let Some(slot) = slot
+                && self.pool.set(slot, ceiling)
+            {
+                ops.push(Op::SetClass { slot, ceiling });
+            }
+            let sharers = if active == 0 { all } else { active };
+            let rate = ceiling.rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0;
+            portions.insert(key, Portion { slot, pace: (rate / sharers.max(1)).max(LEAST) });
+        }
+        self.pool.portions = portions;
+    }
+}

@@ -1,0 +1,4 @@
+mod world;
+
+mod overflow;
+mod select;
