@@ -161,7 +161,7 @@ impl Policies {
             for (demand, flow, held) in [(&mut download, &line.download, held[0]), (&mut upload, &line.upload, held[1])]
             {
                 let (rule, path) = (&self.rules.paths[*id], &self.paths[*id]);
-                let known = rule.line_capacity().or(flow.learned().proven());
+                let known = rule.line_capacity().or_else(|| flow.learned().proven());
                 let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| path.load() / 9 >= capacity / 10);
                 demand.total = demand.total.saturating_add(flow.rate());
                 demand.lines.push(Fill {

@@ -6,7 +6,7 @@ use super::clock::Since;
 use crate::rate::Meter;
 
 /// How fast rates follow: fast enough for decisions within a second, slow enough for bursts of acknowledgements.
-pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(250);
+pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(150);
 /// Lapses so short are nothing: between two bursts, nothing waits.
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 

@@ -59,6 +59,8 @@ pub(crate) struct SubflowMemory {
     interface: Option<Arc<str>>,
     download: Counter,
     upload: Counter,
+    /// It was never looked at.
+    new: bool,
     download_rate: Meter,
     upload_rate: Meter,
     queued: Level,
@@ -89,6 +91,9 @@ pub(crate) struct Pulse {
 
 /// A queue that long, beyond what is in flight, is none yet.
 const SLACK: u64 = 16 * 1024;
+
+/// A new subflow that has moved more than this was not new when it was first seen.
+const SUDDEN: u64 = 4_000_000;
 
 impl ConnectionMemory {
     pub(crate) const fn new(now: Duration) -> Self {
@@ -212,6 +217,7 @@ impl SubflowMemory {
             interface: None,
             download: Counter::default(),
             upload: Counter::default(),
+            new: true,
             download_rate: Meter::new(RATE_CONSTANT),
             upload_rate: Meter::new(RATE_CONSTANT),
             queued: Level::new(RATE_CONSTANT),
@@ -236,6 +242,10 @@ impl SubflowMemory {
 
     /// Looks at it. Over a gap, what was delivered tells no rate.
     pub(crate) fn look(&mut self, subflow: &Subflow, now: Duration, step: Duration, gap: bool) -> Pulse {
+        if std::mem::take(&mut self.new) && subflow.download.saturating_add(subflow.upload) <= SUDDEN {
+            // It began since the last look: what it has moved, it has moved since.
+            (self.download, self.upload) = (Counter::from_zero(), Counter::from_zero());
+        }
         let (downloaded, uploaded) = (self.download.advance(subflow.download), self.upload.advance(subflow.upload));
         let (downloaded, uploaded) = if gap { (0, 0) } else { (downloaded, uploaded) };
         self.download_rate.push(downloaded, step);

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::clock::Since;
-use super::line::{GRACE, is_share};
+use super::line::{GRACE, RATE_CONSTANT, is_share};
 use crate::intent::Direction;
 
 /// One cheaper line in one direction.
@@ -48,6 +48,13 @@ pub(crate) struct Demand {
 pub(crate) struct Terms {
     pub(crate) after: Duration,
     pub(crate) hold: Duration,
+}
+
+impl Terms {
+    /// For how long the cheaper paths have to show full: a smoothed rate says so later than it is so.
+    fn full_for(self) -> Duration {
+        self.after.saturating_sub(RATE_CONSTANT).max(self.after / 2)
+    }
 }
 
 /// The door to the costly path.
@@ -153,7 +160,7 @@ impl Overflow {
             let full = self.full[index].update(demand.is_full(), now, GRACE);
             let presumed = self.presumed[index].update(demand.is_presumed_full(terms.after), now, GRACE);
             let open = Open { since: now, direction, level: None, trial: None, spare: Since::new() };
-            if full.is_some_and(|full| full >= terms.after) {
+            if full.is_some_and(|full| full >= terms.full_for()) {
                 // What others leave of a crowded path is all there is, as long as it is crowded.
                 let level = demand.lines.iter().any(|line| line.crowded).then(|| demand.cheap());
                 self.open = Some(Open { level, ..open });
@@ -221,7 +228,7 @@ impl Overflow {
         match self.open {
             Some(Open { trial: Some(until), .. }) => Some(until),
             Some(open) => open.spare.due(terms.hold),
-            None => self.full.iter().filter_map(|full| full.due(terms.after)).min(),
+            None => self.full.iter().filter_map(|full| full.due(terms.full_for())).min(),
         }
     }
 }

@@ -61,6 +61,44 @@ fn demand_just_below_and_just_above_does_not_flap() {
     }
 }
 
+/// As the line is on the wire: what it carries of payload is less than what is said of it, and the loop wakes between two counts.
+#[test]
+fn it_opens_within_two_seconds_though_payload_is_less_than_the_line() {
+    for download in [true, false] {
+        let mut world = World::new(rules(
+            vec![path("dsl", "10.1.0.0/16", 1, Some(20)), path("lte", "10.2.0.0/16", 10, None)],
+            vec![rule("spare", &[1], overflow())],
+        ));
+        let one = world.connect(&[DSL, LTE]);
+        world.lines.insert(ip(DSL), 19_100_000);
+        let flow = |world: &mut World, rate: u64| {
+            let conn = &mut world.conns[one];
+            if download { conn.download.demand = rate * MBIT } else { conn.upload.demand = rate * MBIT }
+        };
+        for cycle in 0..5 {
+            flow(&mut world, 10);
+            for tick in 0..90 {
+                world.wake(tick % 7 * 10);
+                world.tick(100);
+            }
+            assert_eq!(world.hold(one, LTE), Some(&Hold::Backup), "cycle {cycle}");
+            flow(&mut world, 28);
+            let rise = world.at;
+            while world.hold(one, LTE).is_some() {
+                world.wake(20);
+                world.tick(100);
+            }
+            let took = world.at - rise;
+            assert!(took < std::time::Duration::from_millis(1_500), "cycle {cycle}: {took:?}");
+            assert!(took > AFTER, "cycle {cycle}: {took:?}");
+            for _ in 0..50 {
+                world.tick(100);
+                assert_eq!(world.hold(one, LTE), None, "cycle {cycle}");
+            }
+        }
+    }
+}
+
 #[test]
 fn uploads_open_it_as_well() {
     let mut world = world();
