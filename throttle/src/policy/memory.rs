@@ -36,8 +36,6 @@ pub(crate) struct ConnectionMemory {
     initial: Option<(Known, IpAddr)>,
     /// Payload that it delivered, both ways.
     pub(crate) used: u64,
-    /// When data last waited. `None`: it never did.
-    pub(crate) waited: Option<Duration>,
     /// By policy and path: whether it had a cheaper way, and when it last had none.
     pub(crate) bare: Vec<((RuleId, PathId), Bare)>,
     pub(crate) subflows: Vec<SubflowMemory>,
@@ -97,15 +95,7 @@ const SUDDEN: u64 = 4_000_000;
 
 impl ConnectionMemory {
     pub(crate) const fn new(now: Duration) -> Self {
-        Self {
-            seen: now,
-            subscriber: None,
-            initial: None,
-            used: 0,
-            waited: None,
-            bare: Vec::new(),
-            subflows: Vec::new(),
-        }
+        Self { seen: now, subscriber: None, initial: None, used: 0, bare: Vec::new(), subflows: Vec::new() }
     }
 
     /// Whose a connection is that is seen for the first time.

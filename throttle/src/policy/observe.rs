@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Policies;
 use super::clock::Moment;
-use super::line::{GRACE, Line};
+use super::line::Line;
 use super::memory::{ConnectionMemory, Pulse};
 use super::rules::PathId;
 use crate::intent::Direction;
@@ -120,12 +120,7 @@ impl Policies {
             let grown = self.usage.count(seen.key, counts, payer, moment.now);
             memory.used = memory.used.saturating_add(grown.total());
         }
-        let pressed = connection.waiting.map(|waiting| {
-            if waits(waiting, &subflows) {
-                memory.waited = Some(moment.now);
-            }
-            memory.waited.is_some_and(|waited| moment.now.saturating_sub(waited) < GRACE)
-        });
+        let pressed = connection.waiting.map(|waiting| waits(waiting, &subflows));
         let party = Party { connection, subscriber, used: memory.used, pressed, subflows };
         self.credit(&party, moment.now);
         party

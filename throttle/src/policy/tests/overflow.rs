@@ -300,6 +300,12 @@ fn what_a_line_carries_is_learned() {
         world.conns[0].download.demand = 1000 * MBIT;
         world.run(2);
         assert_eq!(world.hold(0, LTE), None, "{carries} Mbit/s are full again");
+        world.conns[0].download.demand = carries * MBIT / 2;
+        world.run(8);
+        world.changes = 0;
+        world.conns[0].download.demand = carries * MBIT * 105 / 100;
+        world.run(60);
+        assert_eq!((world.hold(0, LTE), world.changes), (None, 1), "a little more than {carries} Mbit/s");
     }
 }
 
