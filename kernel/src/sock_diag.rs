@@ -63,7 +63,7 @@ impl SockDiag {
 
     /// What `look` makes of one TCP socket; `None` if there is no such connection.
     ///
-    /// Shape: costs the same however many sockets there are, some 10 µs. What only waits for late segments (TIME-WAIT) is there
+    /// Shape: costs the same however many sockets there are, 2 µs. What only waits for late segments (TIME-WAIT) is there
     /// as well, without measurements.
     /// Errors: as [`SockDiag::tcp`].
     pub fn tcp_exact<T>(

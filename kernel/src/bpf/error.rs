@@ -19,7 +19,7 @@ pub enum BpfError {
         source: io::Error,
     },
     /// The type information is damaged, or does not have what the program needs.
-    #[error("pacing single sockets takes Linux 6.0 or later with IPv6")]
+    #[error("pacing single sockets takes Linux 5.15 or later with IPv6")]
     Unsupported(#[source] BtfError),
     /// The process lacks a capability, or the kernel is locked down.
     #[error("{op} was refused: it takes CAP_BPF and CAP_PERFMON in the initial user namespace")]
