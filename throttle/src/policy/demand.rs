@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Policies;
 use super::clock::Moment;
 use super::hold::{Held, Holds};
+use super::line::is_share;
 use super::observe::{Party, Seen};
 use super::overflow::{Demand, Fill, Lesson, Overflow, Terms};
 use super::rules::{Act, PathId, RuleId};
@@ -158,11 +159,14 @@ impl Policies {
         let subscriber = members.first().map(|member| parties[member.party].subscriber.clone()).unwrap_or_default();
         for (id, held) in lines {
             let Some(line) = self.lines.get(&(subscriber.clone(), *id)) else { continue };
-            for (demand, flow, held) in [(&mut download, &line.download, held[0]), (&mut upload, &line.upload, held[1])]
-            {
-                let (rule, path) = (&self.rules.paths[*id], &self.paths[*id]);
-                let known = rule.line_capacity().or(flow.learned().proven());
-                let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| path.load() / 9 >= capacity / 10);
+            let directions = [
+                (Direction::Download, &mut download, &line.download, held[0]),
+                (Direction::Upload, &mut upload, &line.upload, held[1]),
+            ];
+            for (direction, demand, flow, held) in directions {
+                let (rule, load) = (&self.rules.paths[*id], self.paths[*id].rate(direction));
+                let known = rule.line_capacity().or_else(|| flow.learned().proven());
+                let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| is_share(load, 9, capacity));
                 demand.total = demand.total.saturating_add(flow.rate());
                 demand.lines.push(Fill {
                     rate: flow.rate(),

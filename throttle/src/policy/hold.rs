@@ -206,8 +206,8 @@ impl Policies {
         let mut words = Vec::new();
         if let Some(used) = &rule.used {
             let bytes = words::bytes(self.used(rule, used, party));
-            let per = used.per.as_ref().map_or("this connection", |per| per.words());
-            words.push(format!("{bytes} used in {per}, above {}", words::bytes(used.above)));
+            let per = used.per.as_ref().map_or("connection", |per| per.words());
+            words.push(format!("{bytes} used this {per}, above {}", words::bytes(used.above)));
         }
         if let Some(when) = &rule.when {
             words.push(format!("within {when}"));

@@ -6,7 +6,7 @@ use super::clock::Since;
 use crate::rate::Meter;
 
 /// How fast rates follow: fast enough for decisions within a second, slow enough for bursts of acknowledgements.
-pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(250);
+pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(150);
 /// Lapses so short are nothing: between two bursts, nothing waits.
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 
@@ -111,7 +111,8 @@ impl Learned {
         }
         if self.flat_for(now) >= UNLEARN && !is_share(self.high, 9, self.peak) {
             self.peak = self.high;
-            self.proven = self.proven.min(self.peak);
+            // It may as well be the client that takes no more: that is for the next trial to find out.
+            self.proven = 0;
         }
     }
 

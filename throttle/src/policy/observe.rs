@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::Policies;
 use super::clock::Moment;
-use super::line::{GRACE, Line};
+use super::line::Line;
 use super::memory::{ConnectionMemory, Pulse};
 use super::rules::PathId;
+use crate::intent::Direction;
 use crate::rate::Meter;
 use crate::usage::{Payer, Payload};
 use crate::view::{Connection, Subflow, SubflowKey, View};
@@ -58,6 +59,14 @@ impl PathMemory {
     /// The rate of its busier direction, in bit/s.
     pub(crate) fn load(&self) -> u64 {
         self.download.rate().max(self.upload.rate())
+    }
+
+    /// The rate of one direction, in bit/s.
+    pub(crate) const fn rate(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Download => self.download.rate(),
+            Direction::Upload => self.upload.rate(),
+        }
     }
 
     fn settle(&mut self, step: Duration) {
@@ -111,12 +120,7 @@ impl Policies {
             let grown = self.usage.count(seen.key, counts, payer, moment.now);
             memory.used = memory.used.saturating_add(grown.total());
         }
-        let pressed = connection.waiting.map(|waiting| {
-            if waits(waiting, &subflows) {
-                memory.waited = Some(moment.now);
-            }
-            memory.waited.is_some_and(|waited| moment.now.saturating_sub(waited) < GRACE)
-        });
+        let pressed = connection.waiting.map(|waiting| waits(waiting, &subflows));
         let party = Party { connection, subscriber, used: memory.used, pressed, subflows };
         self.credit(&party, moment.now);
         party
