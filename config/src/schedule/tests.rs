@@ -258,6 +258,8 @@ proptest! {
         if let Ok(window) = text.parse::<Window>() {
             prop_assert_eq!(window.to_string().parse::<Window>(), Ok(window));
         }
-        let _ = text.parse::<Zone>().is_ok();
+        if let Ok(zone) = text.parse::<Zone>() {
+            prop_assert_eq!(zone.to_string().parse::<Zone>(), Ok(zone));
+        }
     }
 }
