@@ -322,7 +322,7 @@ fn arm(shaper: &mut Shaper, armed: &[(Arming, Option<Slot>)]) -> Result<(), Shap
     let join = |(arming, slot): &(Arming, Option<Slot>)| {
         let then = match (&arming.hold, slot) {
             (Armed::Refused, _) => Then::Refuse,
-            (Armed::Rate(_), Some(slot)) => Then::Class(slot.0),
+            (Armed::Rate(_), Some(slot)) => Then::Class(Class(slot.0)),
             (Armed::Rate(_), None) => return None,
         };
         let prefix = |prefix: &anabranch_config::Prefix| Prefix {

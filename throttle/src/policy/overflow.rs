@@ -92,6 +92,13 @@ const STEADY: Duration = Duration::from_secs(3);
 /// Below this an upload that goes on steadily is a call, not a transfer that is held up.
 const BULK: u64 = 4_000_000;
 
+impl Fill {
+    /// It is full, for sure.
+    fn is_full(&self) -> bool {
+        self.crowded || self.capacity.is_some_and(|capacity| is_share(self.rate, 9, capacity))
+    }
+}
+
 impl Demand {
     /// What the cheaper lines carry, in bit/s.
     fn cheap(&self) -> u64 {
@@ -100,20 +107,21 @@ impl Demand {
 
     /// Every cheaper line is full, for sure.
     fn is_full(&self) -> bool {
-        let full = |line: &Fill| line.crowded || line.capacity.is_some_and(|capacity| is_share(line.rate, 9, capacity));
-        self.pressed != Some(false) && !self.lines.is_empty() && self.lines.iter().all(full)
+        self.pressed != Some(false) && !self.lines.is_empty() && self.lines.iter().all(Fill::is_full)
     }
 
-    /// Every cheaper line behaves as if it were full, though what it can carry is not known, or was said to be more.
+    /// Every cheaper line behaves as if it were full, though of one at least that is not sure: nobody knows what it can carry, or it
+    /// was said to be more.
     fn is_presumed_full(&self, after: Duration) -> bool {
         let known = self.pressed.is_some();
+        let sure = |line: &&Fill| line.is_full();
         let presumed = |line: &Fill| match line.capacity {
-            Some(capacity) if is_share(line.rate, 9, capacity) => true,
             Some(_) => known && line.choked && line.flat >= DEGRADED.max(after * 2),
             None if known => line.flat >= after && is_share(line.rate, 9, line.peak),
             None => line.rate >= BULK && line.flat >= STEADY.max(after * 2),
         };
-        self.pressed != Some(false) && !self.lines.is_empty() && self.lines.iter().all(presumed)
+        let mut unsure = self.lines.iter().filter(|line| !sure(line)).peekable();
+        self.pressed != Some(false) && unsure.peek().is_some() && unsure.all(presumed)
     }
 
     /// What the cheaper lines carry at most together. `None`: not known of each.
@@ -167,7 +175,9 @@ impl Overflow {
                 self.close(now.saturating_add(terms.after));
                 return None;
             }
-            if !is_share(demand.cheap(), 9, level) {
+            // Where more is moved than before, the cheaper ones were full, though by now they may share what there is.
+            let gained = is_share(demand.total, 11, level) && demand.total > level;
+            if !gained && !is_share(demand.cheap(), 9, level) {
                 let rest = REST * (1 << self.refusals.min(DOUBLINGS));
                 self.refusals = self.refusals.saturating_add(1);
                 self.close(now.saturating_add(rest));

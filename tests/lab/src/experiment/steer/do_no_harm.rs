@@ -47,7 +47,7 @@ struct Harm {
 }
 
 fn measure(options: &Options) -> Result<Report> {
-    let seeds = options.rounds(100, 3);
+    let seeds = options.rounds(options.pick(100, 12), 3);
     let mut report = Report::new("do-no-harm", json!({"seeds": seeds, "delays_ms": DELAYS, "link_mbit": 40}));
     let (mut stages, mut worst) = (Vec::new(), Vec::new());
     let (mut harmed, mut alone, mut steered) = (0, 0, 0);

@@ -31,7 +31,7 @@ const LATE: Duration = ms(250);
 const PATIENCE: Duration = ms(12_000);
 
 fn measure(options: &Options) -> Result<Report> {
-    let moments = options.rounds(50, 3);
+    let moments = options.rounds(options.pick(50, 6), 3);
     let links = Topology::builder().link(Link::new("dsl").mbit(40)).link(Link::new("lte").mbit(40));
     let mut report =
         Report::new("kill", json!({"moments": moments, "lease_ms": LEASE.as_millis(), "links": links.links()}));

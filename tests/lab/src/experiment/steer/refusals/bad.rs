@@ -57,7 +57,7 @@ pub(super) const ALL: &[Bad] = &[
     bad("a rate without a unit", "path = \"two\"\naction = \"limit\"\nrate = \"2\"", &["rate"]),
     bad(
         "a quota that overflows its unit",
-        "path = \"two\"\naction = \"backup\"\nused_above = \"99999999999999 TB\"\nused_per = \"month\"",
+        "path = \"two\"\naction = \"backup\"\nused_above = \"99999999999999 GB\"\nused_per = \"month\"",
         &["used_above"],
     ),
     bad(

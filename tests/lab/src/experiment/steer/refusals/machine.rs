@@ -38,7 +38,7 @@ const OBSTACLES: &[Obstacle] = &[
         put: |_| Ok(None),
         steering: "",
         without: Some("net_admin"),
-        names: &["CAP_NET_ADMIN"],
+        names: &["CAP_NET_ADMIN", "polic"],
     },
     Obstacle {
         name: "an interface that is not there",
@@ -58,7 +58,7 @@ const OBSTACLES: &[Obstacle] = &[
     },
     Obstacle {
         name: "a device of that name is somebody else's",
-        put: |topology| topology.edge.ip("link add anabranch0 type dummy").map(|()| None),
+        put: |topology| topology.edge.ip("link add anabranch0 type veth peer name theirs0").map(|()| None),
         steering: "",
         without: None,
         names: &["device", "anabranch0"],
