@@ -26,7 +26,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Holds {
     claims: Vec<Vec<Claims>>,
-    held: Vec<Vec<Option<Held>>>,
+    held: Vec<Vec<Option<Box<Held>>>>,
 }
 
 /// The direction's class under a limit, if the limit is on that direction.
@@ -34,7 +34,8 @@ type Class = Option<(ClassKey, Ceiling)>;
 
 impl Holds {
     pub(crate) fn new(claims: Vec<Vec<Claims>>) -> Self {
-        let held = claims.iter().map(|claims| vec![None; claims.len()]).collect();
+        let none = |claims: &Vec<Claims>| claims.iter().map(|_| None).collect();
+        let held = claims.iter().map(none).collect();
         Self { claims, held }
     }
 
@@ -42,12 +43,12 @@ impl Holds {
         self.claims[party][seen]
     }
 
-    pub(crate) fn of(&self, party: usize) -> &[Option<Held>] {
+    pub(crate) fn of(&self, party: usize) -> &[Option<Box<Held>>] {
         &self.held[party]
     }
 
     pub(crate) fn set(&mut self, party: usize, seen: usize, held: Held) {
-        self.held[party][seen] = Some(held);
+        self.held[party][seen] = Some(Box::new(held));
     }
 }
 
