@@ -170,6 +170,7 @@ impl Policies {
             return totals;
         }
         for party in parties {
+            let mut counted = None;
             for direction in [Direction::Download, Direction::Upload] {
                 let holds = |id: &&RuleId| self.active[**id] && self.totals_hold(**id, party, direction);
                 let Some(id) = rules.iter().find(holds).copied() else { continue };
@@ -178,8 +179,14 @@ impl Policies {
                 let evidence = self.evidence(id, party, None);
                 let tally = &mut self.tallies[id];
                 tally.subscribers.insert(party.subscriber.clone());
-                tally.selected += party.subflows.len();
-                tally.held += party.subflows.len();
+                if counted.replace(id) != Some(id) {
+                    tally.selected += party.subflows.len();
+                    tally.held += party.subflows.len();
+                }
+                for pulse in party.subflows.iter().map(|seen| &seen.pulse) {
+                    let moved = if direction == Direction::Download { pulse.downloaded } else { pulse.uploaded };
+                    tally.bytes = tally.bytes.saturating_add(moved);
+                }
                 totals.push(Total { connection: party.connection.key, class: key, ceiling, evidence });
             }
         }

@@ -66,6 +66,12 @@ impl Lane {
         self.learned.observe(self.meter.rate(), pressed, now, step);
     }
 
+    /// Forgets how fast it was: that was before a time of which nothing is known.
+    pub(crate) const fn reset(&mut self) {
+        self.meter = Meter::new(RATE_CONSTANT);
+        self.learned.flat = Since::new();
+    }
+
     /// In bit/s.
     pub(crate) const fn rate(&self) -> u64 {
         self.meter.rate()
