@@ -238,6 +238,9 @@ impl SubflowMemory {
         }
         let (downloaded, uploaded) = (self.download.advance(subflow.download), self.upload.advance(subflow.upload));
         let (downloaded, uploaded) = if gap { (0, 0) } else { (downloaded, uploaded) };
+        if gap {
+            (self.download_rate, self.upload_rate) = (Meter::new(RATE_CONSTANT), Meter::new(RATE_CONSTANT));
+        }
         self.download_rate.push(downloaded, step);
         self.upload_rate.push(uploaded, step);
         self.loss.push(subflow.sent, subflow.retransmitted, step);

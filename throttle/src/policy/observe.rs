@@ -88,6 +88,13 @@ impl Policies {
     pub(crate) fn observe<'v>(&mut self, view: &'v View, moment: Moment) -> Vec<Party<'v>> {
         for line in self.lines.values_mut() {
             (line.pressed, line.choked) = (false, false);
+            if moment.gap {
+                line.download.reset();
+                line.upload.reset();
+            }
+        }
+        if moment.gap {
+            self.paths.fill(PathMemory::new());
         }
         let parties = view.connections.iter().map(|connection| self.look(connection, moment)).collect();
         for line in self.lines.values_mut() {

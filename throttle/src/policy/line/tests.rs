@@ -4,25 +4,25 @@ const MBIT: u64 = 1_000_000;
 const STEP: Duration = Duration::from_millis(100);
 
 struct Watch {
-    flow: Flow,
+    lane: Lane,
     now: Duration,
 }
 
 impl Watch {
     fn new() -> Self {
-        Self { flow: Flow::new(), now: Duration::ZERO }
+        Self { lane: Lane::new(), now: Duration::ZERO }
     }
 
     fn run(&mut self, rate: u64, pressed: bool, seconds: u64) {
         for _ in 0..seconds * 10 {
             self.now += STEP;
-            self.flow.add(rate / 80);
-            self.flow.settle(pressed, self.now, STEP);
+            self.lane.add(rate / 80);
+            self.lane.settle(pressed, self.now, STEP);
         }
     }
 
     fn flat(&self) -> Duration {
-        self.flow.learned().flat_for(self.now)
+        self.lane.learned().flat_for(self.now)
     }
 }
 
@@ -30,9 +30,9 @@ impl Watch {
 fn the_highest_rate_with_data_waiting_is_learned() {
     let mut watch = Watch::new();
     watch.run(50 * MBIT, false, 5);
-    assert_eq!((watch.flow.learned().peak(), watch.flat()), (0, Duration::ZERO), "nobody waited");
+    assert_eq!((watch.lane.learned().peak(), watch.flat()), (0, Duration::ZERO), "nobody waited");
     watch.run(30 * MBIT, true, 5);
-    let peak = watch.flow.learned().peak();
+    let peak = watch.lane.learned().peak();
     assert!((30 * MBIT..=46 * MBIT).contains(&peak), "{peak}");
     assert!((3_000..5_000).contains(&watch.flat().as_millis()), "{:?}", watch.flat());
 }
@@ -41,28 +41,28 @@ fn the_highest_rate_with_data_waiting_is_learned() {
 fn what_it_no_longer_carries_is_unlearned_after_a_while() {
     let mut watch = Watch::new();
     watch.run(40 * MBIT, true, 5);
-    watch.flow.learned_mut().prove(40 * MBIT);
+    watch.lane.learned_mut().prove(40 * MBIT);
     watch.run(12 * MBIT, true, 2);
-    assert!(watch.flow.learned().peak() > 39 * MBIT, "a moment proves nothing");
+    assert!(watch.lane.learned().peak() > 39 * MBIT, "a moment proves nothing");
     watch.run(12 * MBIT, true, 3);
-    let (peak, proven) = (watch.flow.learned().peak(), watch.flow.learned().proven());
+    let (peak, proven) = (watch.lane.learned().peak(), watch.lane.learned().proven());
     assert!(peak < 15 * MBIT && proven.is_none(), "{peak} {proven:?}");
     // Without data waiting, little is moved since little is wanted.
     let mut watch = Watch::new();
     watch.run(40 * MBIT, true, 5);
     watch.run(12 * MBIT, false, 60);
-    assert!(watch.flow.learned().peak() > 39 * MBIT);
+    assert!(watch.lane.learned().peak() > 39 * MBIT);
 }
 
 #[test]
 fn what_was_proven_is_disproved_by_more() {
     let mut watch = Watch::new();
     watch.run(12 * MBIT, true, 5);
-    watch.flow.learned_mut().prove(12 * MBIT);
+    watch.lane.learned_mut().prove(12 * MBIT);
     watch.run(13 * MBIT, true, 5);
-    assert!(watch.flow.learned().proven().is_some(), "a tenth more is the same");
+    assert!(watch.lane.learned().proven().is_some(), "a tenth more is the same");
     watch.run(20 * MBIT, true, 2);
-    assert_eq!(watch.flow.learned().proven(), None);
+    assert_eq!(watch.lane.learned().proven(), None);
 }
 
 #[test]
@@ -81,6 +81,6 @@ fn knowledge_ages() {
     let mut watch = Watch::new();
     watch.run(40 * MBIT, true, 5);
     watch.run(0, false, 3_600);
-    let peak = watch.flow.learned().peak();
+    let peak = watch.lane.learned().peak();
     assert!((14 * MBIT..15 * MBIT).contains(&peak), "a third after an hour: {peak}");
 }

@@ -193,6 +193,13 @@ fn totals_are_of_connections() {
     assert!(totals.iter().all(|total| total.class.scope == Scope::Subscriber(name("ann"))));
     assert_ne!(totals[0].class.direction, totals[1].class.direction);
     assert!(!world.decisions.bound_from_accept);
+    world.conns[one].download.demand = 8 * MBIT;
+    world.conns[one].upload.demand = 8 * MBIT;
+    world.run(4);
+    let line = &world.policies.lines()[0];
+    assert_eq!((line.held, line.subscribers), (2, 1));
+    let moved: u64 = world.conns[one].view.subflows.iter().map(|one| one.download + one.upload).sum();
+    assert_eq!(line.bytes, moved);
 }
 
 #[test]
@@ -300,6 +307,21 @@ fn a_loaded_path_is_left_and_come_back_to() {
     assert_eq!(world.hold(one, LTE), Some(&Hold::Backup));
     world.conns[others].download.demand = 5 * MBIT;
     world.run(8);
+    assert_eq!(world.hold(one, LTE), None);
+}
+
+#[test]
+fn what_was_before_a_long_pause_is_no_measure() {
+    let mut world = World::new(configured(&format!("{PLACES}load_above = 80")));
+    world.lines.insert(ip(LTE), 20 * MBIT);
+    let one = world.connect(&[DSL, LTE]);
+    world.conns[one].download.demand = 100 * MBIT;
+    world.run(5);
+    assert_eq!(world.hold(one, LTE), Some(&Hold::Backup));
+    // Nobody decided for a while: all policies were cleared.
+    world.at += Duration::from_secs(60);
+    world.policies.replace(configured(&format!("{PLACES}load_above = 80").replace("\"it\"", "\"again\"")));
+    world.decide();
     assert_eq!(world.hold(one, LTE), None);
 }
 
