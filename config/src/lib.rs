@@ -17,6 +17,7 @@ mod path;
 mod policy;
 mod print;
 mod process;
+mod rate;
 mod read;
 mod resolver;
 mod schedule;
@@ -161,9 +162,11 @@ fn read_all<'a>(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Config {
     check::listeners(&listeners);
     check::paths(&paths);
     check::subscribers(&subscribers);
-    check::policies(&policies, &check::Named::of(&paths, &subscribers, &listeners));
+    let defaults = if root.has("listener") { Vec::new() } else { Listener::defaults() };
+    let named = check::Named::of(&paths, &subscribers, &listeners, &defaults);
+    check::policies(&policies, &named);
 
-    let listeners = if root.has("listener") { values(listeners) } else { Listener::defaults() };
+    let listeners = if root.has("listener") { values(listeners) } else { defaults };
     Config { listeners, paths: values(paths), subscribers: values(subscribers), policies: values(policies), ..config }
 }
 

@@ -1,5 +1,6 @@
 //! `[[path]]`: an access network.
 
+use crate::rate;
 use crate::read::Section;
 use crate::unit::{BitRate, IfaceName, Name, Prefix};
 
@@ -35,8 +36,8 @@ impl Path {
         }
         let interface = section.get("interface");
         let cost = section.number("cost", 0..=u32::MAX.into(), 1);
-        let capacity = section.get::<BitRate>("capacity");
-        let line = section.get::<BitRate>("line");
+        let capacity = rate::read(section, "capacity");
+        let line = rate::read(section, "line");
         if let (Some(capacity), Some(line)) = (capacity, line)
             && line > capacity
         {

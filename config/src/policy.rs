@@ -4,6 +4,7 @@ mod select;
 
 use std::time::Duration;
 
+use crate::rate;
 use crate::read::Section;
 use crate::read::value::words;
 use crate::unit::{BitRate, ByteSize, Name, Percent, Timeout};
@@ -145,6 +146,15 @@ const HOLD: Duration = Duration::from_secs(5);
 /// See [`Policy::dwell`].
 const DWELL: Duration = Duration::from_secs(2);
 
+/// A full packet with its headers: HTB lets no class have less.
+///
+/// Units:   bytes
+const LEAST_BURST: u64 = 1600;
+/// HTB counts a burst in ticks of 64 ns, and has 32 bits for it: 275 s.
+///
+/// Units:   seconds
+const LONGEST_BURST: u64 = 240;
+
 impl Policy {
     pub(crate) fn read(section: &mut Section<'_>) -> Option<Self> {
         let name: Option<Name> = section.require("name", "a name such as \"lte is for overflow\"");
@@ -158,8 +168,11 @@ impl Policy {
         let time = |section: &mut Section<'_>, key, default| section.get::<Timeout>(key).map_or(default, Timeout::get);
         let dwell = time(section, "dwell", DWELL);
         let (verb, select, action) = (verb?, select?, action?);
-        if select.paths.is_empty() && verb != Verb::Limit {
-            section.refuse("path", "missing", "expected the name of a [[path]], or a list of them");
+        if select.paths.is_empty() && (verb != Verb::Limit || section.has("path")) {
+            // What is there and wrong has been reported.
+            if !section.has("path") {
+                section.refuse("path", "missing", "expected the name of a [[path]], or a list of them");
+            }
             return None;
         }
         let policy = Self { name: name?, select, action, enforce, dwell };
@@ -208,36 +221,17 @@ impl Policy {
 
 fn read_action(section: &mut Section<'_>, verb: Option<Verb>) -> Option<Action> {
     let time = |section: &mut Section<'_>, key, default| section.get::<Timeout>(key).map_or(default, Timeout::get);
-    let limit = section.get("limit");
+    let limit = rate::read(section, "limit");
     let (after, hold) = (time(section, "after", AFTER), time(section, "hold", HOLD));
-    let rate: Option<BitRate> = match verb {
-        Some(Verb::Limit) => section.require("rate", "a rate such as \"2 Mbit/s\""),
-        _ => section.get("rate"),
-    };
-    let (burst, ceil) = (section.get("burst"), section.get::<BitRate>("ceil"));
-    if let (Some(rate), Some(ceil)) = (rate, ceil)
-        && ceil < rate
-    {
-        section.refuse("ceil", "less than the rate", &format!("expected at least {rate}"));
+    let rate = rate::read(section, "rate");
+    let (burst, ceil) = (section.get("burst"), rate::read(section, "ceil"));
+    if let Some(rate) = rate {
+        refuse_around(section, rate, ceil, burst);
     }
-    let percent = match verb {
-        Some(Verb::Share) if !section.has("percent") => {
-            section.refuse("percent", "missing", "expected a whole number from 1 to 99");
-            None
-        }
-        _ => section.number_of::<u8>("percent", 1..=99).and_then(|percent| Percent::try_from(percent).ok()),
-    };
+    let percent = section.number_of::<u8>("percent", 1..=99).and_then(|percent| Percent::try_from(percent).ok());
     let per = section.get_or("per", Per::Subscriber);
     let directions = section.get_or("direction", Directions::Download);
-    for (key, owner) in PARAMETERS {
-        if let Some(verb) = verb
-            && verb != *owner
-            && section.has(key)
-        {
-            let fix = format!("leave it out, or say action = \"{owner}\"");
-            section.refuse(key, &format!("action \"{verb}\" has no \"{key}\""), &fix);
-        }
-    }
+    refuse_foreign(section, verb?);
     Some(match verb? {
         Verb::Overflow => Action::Overflow { limit, after, hold },
         Verb::Backup => Action::Backup,
@@ -246,3 +240,41 @@ fn read_action(section: &mut Section<'_>, verb: Option<Verb>) -> Option<Action> 
         Verb::Limit => Action::Limit { rate: rate?, burst, ceil, per, directions },
     })
 }
+
+/// Refuses what does not fit the rate.
+fn refuse_around(section: &Section<'_>, rate: BitRate, ceil: Option<BitRate>, burst: Option<ByteSize>) {
+    if ceil.is_some_and(|ceil| ceil < rate) {
+        section.refuse("ceil", "less than the rate", &format!("expected at least {rate}"));
+    }
+    let most = rate.bits_per_second() / 8 * LONGEST_BURST;
+    match burst.map(ByteSize::bytes) {
+        Some(burst) if burst < LEAST_BURST => {
+            section.refuse("burst", "less than a packet", &format!("expected at least {LEAST_BURST} B"));
+        }
+        Some(burst) if burst > most => {
+            let most = ByteSize::from_bytes(most).map_or_else(String::new, |most| most.to_string());
+            let what = format!("more than {LONGEST_BURST} s of the rate, and the kernel counts no further");
+            section.refuse("burst", &what, &format!("expected at most {most}"));
+        }
+        _ => {}
+    }
+}
+
+/// Refuses the keys of other actions, and the absence of what the action cannot be without.
+fn refuse_foreign(section: &Section<'_>, verb: Verb) {
+    let needed = match verb {
+        Verb::Limit => Some(("rate", "expected a rate such as \"2 Mbit/s\"")),
+        Verb::Share => Some(("percent", "expected a whole number from 1 to 99")),
+        Verb::Overflow | Verb::Backup | Verb::Close => None,
+    };
+    if let Some((key, expected)) = needed.filter(|(key, _)| !section.has(key)) {
+        section.refuse(key, "missing", expected);
+    }
+    for (key, owner) in PARAMETERS.iter().filter(|(key, owner)| *owner != verb && section.has(key)) {
+        let fix = format!("leave it out, or say action = \"{owner}\"");
+        section.refuse(key, &format!("action \"{verb}\" has no \"{key}\""), &fix);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -100,12 +100,22 @@ impl Steering {
                 "expected interfaces on which clients' packets pass",
             );
         }
+        let interval = within(section, "interval", (20, 1_000), default.interval, "expected 20 ms to 1 s");
+        let lease = within(section, "lease", (1_000, 10_000), default.lease, "expected 1 s to 10 s");
+        if let (Some(interval), Some(lease)) = (interval, lease)
+            && interval > lease / LOOKS
+        {
+            let most = Timeout::try_from(lease / LOOKS).map_or_else(|_| String::new(), |most| most.to_string());
+            let what =
+                format!("too long for a lease of {} s: what is not renewed in time is let go", lease.as_secs_f64());
+            section.refuse("interval", &what, &format!("expected at most {most}, or a longer lease"));
+        }
         let usage = section.get::<PathBuf>("usage").map(|path| section.directory().join(path));
         Self {
             mode: section.get_or("mode", default.mode),
             path_manager: section.get_or("path_manager", default.path_manager),
-            interval: within(section, "interval", (20, 1_000), default.interval, "expected 20 ms to 1 s"),
-            lease: within(section, "lease", (1_000, 10_000), default.lease, "expected 1 s to 10 s"),
+            interval: interval.unwrap_or(default.interval),
+            lease: lease.unwrap_or(default.lease),
             interfaces,
             table: section.get_or("table", default.table),
             device,
@@ -117,17 +127,25 @@ impl Steering {
     }
 }
 
-/// A time within a range of milliseconds, or its default.
+/// A lease is renewed at half its time, by a look that may be late: so many of them fit into one at least.
+const LOOKS: u32 = 4;
+
+/// A time within a range of milliseconds, or its default. `None`: another one, which is reported.
 fn within(
     section: &mut Section<'_>,
     key: &'static str,
     (least, most): (u64, u64),
     default: Duration,
     expected: &str,
-) -> Duration {
-    let time = section.get::<Timeout>(key).map_or(default, Timeout::get);
-    if !(Duration::from_millis(least)..=Duration::from_millis(most)).contains(&time) {
-        section.refuse(key, "out of range", expected);
+) -> Option<Duration> {
+    let time = match section.get::<Timeout>(key) {
+        Some(time) => time.get(),
+        None if section.has(key) => return None,
+        None => default,
+    };
+    if (Duration::from_millis(least)..=Duration::from_millis(most)).contains(&time) {
+        return Some(time);
     }
-    time
+    section.refuse(key, "out of range", expected);
+    None
 }

@@ -104,9 +104,18 @@ impl Links {
     /// Leaves words on a link.
     ///
     /// Shape: at most 255 bytes; nothing takes them away.
-    /// Errors: `EINVAL` — they are too long.
+    /// Errors: `ERANGE` — they are too long.
     pub fn set_alias(&mut self, index: u32, words: &str) -> Result<(), NetlinkError> {
         self.socket.request("RTM_NEWLINK", &format_args!("link {index}"), encode::set_alias(index, words), |_| {})
+    }
+
+    /// Has a link give itself no IPv6 address, and so say nothing by itself; that the kernel has no IPv6 is no error.
+    pub fn no_addresses(&mut self, index: u32) -> Result<(), NetlinkError> {
+        let request = encode::no_addresses(index);
+        match self.socket.request("RTM_NEWLINK", &format_args!("link {index}"), request, |_| {}) {
+            Err(error) if matches!(error.errno(), Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP)) => Ok(()),
+            done => done,
+        }
     }
 
     /// Takes a link away; that there is none any more is no error.

@@ -75,8 +75,17 @@ impl PacketSocket {
     /// Errors: [`PacketError`] — the interface is missing, or CAP_NET_RAW is.
     /// Kernel: CAP_NET_RAW.
     pub fn open(interface: &str) -> Result<Self, PacketError> {
+        Self::open_for(interface, c(libc::ETH_P_ALL))
+    }
+
+    /// Opens a socket that receives the frames of one protocol, by its EtherType.
+    ///
+    /// Shape:   frames of a veth's peer that an IFB let go last are received by it, and not by one for every protocol: what the IFB
+    ///          says to the taps of its own side is taken for said to the peer's (Linux v6.18 `net/core/dev.c`, `skb_skip_tc_classify`)
+    /// Errors:  as [`PacketSocket::open`]
+    pub fn open_for(interface: &str, protocol: u16) -> Result<Self, PacketError> {
         let (this, ifindex) = Self::unbound(interface)?;
-        this.bind(ifindex, c(libc::ETH_P_ALL))?;
+        this.bind(ifindex, protocol)?;
         Ok(this)
     }
 

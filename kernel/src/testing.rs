@@ -33,3 +33,11 @@ pub(crate) fn ip_in(ns: &NetNs, line: &str) {
     let mut command: Command = ns.command("ip");
     assert!(command.args(line.split(' ')).status().unwrap().success(), "ip {line}");
 }
+
+/// What a program prints in a namespace; it has to succeed.
+pub(crate) fn said(ns: &NetNs, line: &str) -> String {
+    let mut words = line.split(' ');
+    let output = ns.command(words.next().unwrap()).args(words).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

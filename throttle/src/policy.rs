@@ -22,7 +22,7 @@ mod select;
 mod share;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,19 +50,23 @@ pub struct Policies {
     by_path: Vec<Vec<RuleId>>,
     clock: Clock,
     usage: Usage,
-    connections: BTreeMap<ConnectionKey, ConnectionMemory>,
-    lines: BTreeMap<(Arc<str>, PathId), Line>,
+    connections: HashMap<ConnectionKey, ConnectionMemory>,
+    lines: HashMap<(Arc<str>, PathId), Line>,
     paths: Vec<PathMemory>,
-    doors: BTreeMap<DoorKey, Door>,
-    shares: BTreeMap<(RuleId, ConnectionKey), (Share, Duration)>,
+    doors: HashMap<DoorKey, Door>,
+    shares: HashMap<(RuleId, ConnectionKey), (Share, Duration)>,
     /// Whether it is the time of each policy.
     active: Vec<bool>,
     /// When that changes.
     edges: Vec<Option<Duration>>,
     tallies: Vec<Tally>,
     next: Option<Duration>,
+    /// When something was last forgotten.
+    swept: Duration,
 }
 
+/// How often it is looked for what can be forgotten.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long a connection that is not in sight is remembered: views may miss one for a moment.
 const AWAY: Duration = Duration::from_secs(10);
 /// How long what was learned of a line outlasts its last subflow.
@@ -77,15 +81,16 @@ impl Policies {
             by_path: Vec::new(),
             clock: Clock::default(),
             usage: Usage::default(),
-            connections: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            connections: HashMap::new(),
+            lines: HashMap::new(),
             paths: Vec::new(),
-            doors: BTreeMap::new(),
-            shares: BTreeMap::new(),
+            doors: HashMap::new(),
+            shares: HashMap::new(),
             active: Vec::new(),
             edges: Vec::new(),
             tallies: Vec::new(),
             next: None,
+            swept: Duration::ZERO,
         };
         policies.install(rules);
         policies
@@ -183,6 +188,10 @@ impl Policies {
 
     /// Forgets what has been out of sight for long.
     fn forget(&mut self, now: Duration) {
+        if now.saturating_sub(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
         let fresh = |seen: Duration, away: Duration| now.saturating_sub(seen) < away;
         for memory in self.connections.values_mut() {
             memory.subflows.retain(|subflow| fresh(subflow.seen, AWAY));

@@ -12,6 +12,12 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// One that began at zero when nobody looked: what the first look shows is growth.
+    #[must_use]
+    pub const fn from_zero() -> Self {
+        Self { last: Some(0) }
+    }
+
     /// What it grew by since the last look.
     ///
     /// Shape:   0 at the first look, and when it has fallen back: what it counted before is not known to be new
@@ -23,28 +29,47 @@ impl Counter {
 
 /// A smoothed rate.
 ///
-/// Shape:   a first-order low pass: what a steady rate is, it shows exactly, whatever the times between the looks; the rates of
-///          parts add up to the rate of the whole
+/// Shape:   a first-order low pass: what a steady rate is, it shows exactly, whatever the times between the looks
 /// Units:   bit/s
 #[derive(Debug, Clone, Copy)]
 pub struct Meter {
     rate: u64,
     constant: Duration,
+    /// Since the last push that counted.
+    pending: Duration,
+    /// Since something last went by.
+    quiet: Duration,
+    /// How long it was quiet before that.
+    rhythm: Duration,
 }
 
 impl Meter {
+    /// The longest time between two counts that is taken for their rhythm: beyond it, nothing goes by.
+    const LONGEST: Duration = Duration::from_millis(1_200);
+
     /// One that forgets within a few times `constant`.
     #[must_use]
     pub const fn new(constant: Duration) -> Self {
-        Self { rate: 0, constant }
+        let none = Duration::ZERO;
+        Self { rate: 0, constant, pending: none, quiet: none, rhythm: none }
     }
 
     /// Takes in that so many bytes went by in the time since the last look.
+    ///
+    /// Who looks more often than is counted sees nothing, and nothing, and then much. So nothing is believed only once it lasts longer
+    /// than it did before.
     pub fn push(&mut self, bytes: u64, step: Duration) {
+        self.pending = self.pending.saturating_add(step);
+        self.quiet = self.quiet.saturating_add(step);
+        if bytes > 0 {
+            self.rhythm = std::mem::take(&mut self.quiet).min(Self::LONGEST);
+        } else if self.quiet <= self.rhythm + self.rhythm / 4 {
+            return;
+        }
         // The implicit Euler step has no division by the step, so that one of length zero is nothing special.
-        let constant = self.constant.as_micros();
+        let (constant, step) = (self.constant.as_micros(), std::mem::take(&mut self.pending).as_micros());
         let moved = u128::from(bytes).saturating_mul(8_000_000);
-        let rate = u128::from(self.rate).saturating_mul(constant).saturating_add(moved) / (constant + step.as_micros());
+        let rate = u128::from(self.rate).saturating_mul(constant).saturating_add(moved) / (constant + step);
         self.rate = u64::try_from(rate).unwrap_or(u64::MAX);
     }
 

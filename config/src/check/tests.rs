@@ -74,3 +74,89 @@ fn warnings_say_what_is_allowed_but_unwise() {
     let known = format!("{base}address = '[::1]:1'\ncredentials = 'users'\n[[subscriber]]\nname = 's'\n");
     assert!(warnings(&known).is_empty());
 }
+
+/// What is warned of these sections, on two paths.
+fn policy_warnings(sections: &str) -> Vec<String> {
+    let text = format!(
+        "{sections}\n[[path]]\nname = 'dsl'\nclient = ['10.1.0.0/16']\n[[path]]\nname = 'lte'\nclient = ['10.2.0.0/16']\ncost = 10\n"
+    );
+    let config = parse(&text, Path::new("f.toml")).unwrap_or_else(|error| panic!("{text}\n{error}"));
+    config.warnings().iter().map(ToString::to_string).collect()
+}
+
+fn policy(name: &str, keys: &str) -> String {
+    format!("[[policy]]\nname = '{name}'\n{keys}\n")
+}
+
+#[test]
+fn a_policy_that_can_never_apply_is_named_with_what_hides_it() {
+    let limit = "path = 'lte'\naction = 'limit'\nrate = '2 Mbit/s'\nenforce = 'always'\n";
+    let (up, down) = (format!("{limit}direction = 'upload'"), format!("{limit}direction = 'download'"));
+    let backup = "path = 'lte'\naction = 'backup'";
+    let total = "action = 'limit'\nrate = '2 Mbit/s'";
+    let night = format!("{backup}\nwhen = '22:00-06:00'\nzone = 'UTC'");
+    let quota = format!("{backup}\nused_above = '1 GB'\nused_per = 'connection'");
+    let hidden = |policies: &[&str]| -> Vec<String> {
+        let named = policies.iter().zip(["a", "b", "c"]).map(|(keys, name)| policy(name, keys));
+        let warnings = policy_warnings(&named.collect::<String>()).into_iter();
+        warnings.filter(|warning| warning.contains("never applies")).collect()
+    };
+    for (policies, by) in [
+        (&[backup, backup][..], "\"b\": never applies: \"a\" before it takes all"),
+        (&[backup, &night], "\"b\": never applies: \"a\" before it takes all"),
+        (&[backup, &quota], "\"b\": never applies: \"a\" before it takes all"),
+        (&[&night, &night], "\"b\": never applies: \"a\" before it takes all"),
+        (&[backup, &down], "\"b\": never applies: \"a\" before it takes all"),
+        (&[total, total], "\"b\": never applies: \"a\" before it takes all"),
+        (&[&up, &down, backup], "\"c\": never applies: \"b\" and \"a\" before it take all"),
+    ] {
+        let warnings = hidden(policies);
+        assert!(matches!(warnings.as_slice(), [one] if one.contains(by)), "{policies:?}: {warnings:?}");
+    }
+    for policies in [
+        &[&night, backup][..],
+        &[&quota, backup],
+        &[&up, &down],
+        &[&down, backup],
+        &[total, &down],
+        &[backup, total],
+        &[backup, "path = ['lte', 'dsl']\naction = 'limit'\nrate = '2 Mbit/s'"],
+    ] {
+        assert_eq!(hidden(policies), [""; 0], "{policies:?}");
+    }
+}
+
+#[test]
+fn what_a_policy_lacks_is_warned_of() {
+    let quota = policy("p", "path = 'lte'\naction = 'backup'\nused_above = '1 GB'\nused_per = 'month'");
+    let warnings = policy_warnings(&quota);
+    assert!(matches!(warnings.as_slice(), [one] if one.contains("steering.usage")), "{warnings:?}");
+    assert!(policy_warnings(&format!("[steering]\nusage = 'u.redb'\n{quota}")).is_empty());
+    assert!(policy_warnings(&quota.replace("month", "connection")).is_empty(), "it ends with the connection anyway");
+
+    let upload = "path = 'lte'\naction = 'limit'\nrate = '2 Mbit/s'\nenforce = 'always'\ndirection = ";
+    let warnings = policy_warnings(&policy("p", &format!("{upload}'both'")));
+    assert!(matches!(warnings.as_slice(), [one] if one.contains("hold up the whole")), "{warnings:?}");
+    assert!(policy_warnings(&policy("p", &format!("{upload}'download'"))).is_empty());
+    assert!(policy_warnings(&policy("p", "action = 'limit'\nrate = '2 Mbit/s'\ndirection = 'upload'")).is_empty());
+}
+
+#[test]
+fn what_the_kernels_path_manager_cannot_is_warned_of() {
+    for (keys, said) in [
+        ("path = 'lte'\naction = 'overflow'", "never carried out"),
+        ("path = 'lte'\naction = 'backup'", "never carried out"),
+        ("path = 'lte'\naction = 'share'\npercent = 30", "never carried out"),
+        ("path = 'lte'\naction = 'close'", "closes nothing"),
+        ("path = 'lte'\naction = 'limit'\nrate = '2 Mbit/s'", "no less than half"),
+        ("path = 'lte'\naction = 'limit'\nrate = '2 Mbit/s'\nenforce = 'always'", ""),
+        ("action = 'limit'\nrate = '2 Mbit/s'", ""),
+    ] {
+        let with =
+            |manager: &str| policy_warnings(&format!("[steering]\npath_manager = '{manager}'\n{}", policy("p", keys)));
+        let warnings = with("kernel");
+        assert_eq!(warnings.len(), usize::from(!said.is_empty()), "{keys}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains(said)), "{keys}: {warnings:?}");
+        assert!(with("auto").is_empty() && with("userspace").is_empty(), "{keys}");
+    }
+}

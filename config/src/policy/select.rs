@@ -1,9 +1,10 @@
 //! Which subflows a policy is about, and when.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::read::Section;
 use crate::read::value::words;
+use crate::read::{FromToml, Section};
 use crate::schedule::{Period, Schedule, UsedPer, Window, Zone};
 use crate::unit::{ByteSize, Name, Percent, Prefix, SubscriberId, Timeout};
 
@@ -65,33 +66,37 @@ impl Used {
 
 impl Select {
     pub(super) fn read(section: &mut Section<'_>) -> Option<Self> {
-        let paths = section.one_or_list("path").unwrap_or_default();
-        if section.is_empty_list("path") {
-            section.refuse("path", "names no path", "expected the name of a [[path]], or a list of them");
-        }
-        let ports = section.one_or_list::<std::ops::RangeInclusive<u16>>("port").unwrap_or_default();
+        let ports: Vec<RangeInclusive<u16>> = choice(section, "port", NARROWER);
         if ports.iter().any(|range| range.start() != range.end()) {
             section.refuse("port", "a range", "expected single ports such as 443");
         }
-        let (when, used) = read_times(section)?;
-        Some(Self {
-            paths,
-            subscribers: section.one_or_list("subscriber").unwrap_or_default(),
-            listeners: section.one_or_list("listener").unwrap_or_default(),
+        let times = read_times(section);
+        let select = Self {
+            paths: choice(section, "path", "expected the name of a [[path]], or a list of them"),
+            subscribers: choice(section, "subscriber", NARROWER),
+            listeners: choice(section, "listener", NARROWER),
             subflow: section.get("subflow"),
-            destinations: section.one_or_list("destination").unwrap_or_default(),
+            destinations: choice(section, "destination", NARROWER),
             ports: ports.iter().map(|range| *range.start()).collect(),
-            when,
-            used,
+            when: None,
+            used: None,
             load_above: percent(section, "load_above"),
             rtt_above: section.get::<Timeout>("rtt_above").map(Timeout::get),
             loss_above: percent(section, "loss_above"),
-        })
+        };
+        // Not before every key has been asked for: one that nobody asks for is reported as unknown.
+        let (when, used) = times?;
+        Some(Self { when, used, ..select })
     }
 
     /// Whether something is said that only subflows have.
     pub(super) const fn names_subflows(&self) -> bool {
         self.subflow.is_some() || self.load_above.is_some() || self.rtt_above.is_some() || self.loss_above.is_some()
+    }
+
+    /// Whether it matches every subflow of its paths, always.
+    pub(crate) fn is_about_paths_alone(&self) -> bool {
+        Self { paths: Vec::new(), ..self.clone() } == Self::default()
     }
 
     /// Whether it matches all that another one matches, whenever that does.
@@ -119,6 +124,28 @@ impl Select {
 /// Whether a list (empty: everything) holds all of another.
 fn holds_all<T: PartialEq>(list: &[T], of: &[T]) -> bool {
     list.is_empty() || !of.is_empty() && of.iter().all(|one| list.contains(one))
+}
+
+/// What an empty list can have meant.
+const NARROWER: &str = "name something, or leave the key out";
+
+/// What is chosen of many. A list that is empty by mistake must not be everything.
+fn choice<T: FromToml + PartialEq>(section: &mut Section<'_>, key: &'static str, expected: &str) -> Vec<T> {
+    if section.is_empty_list(key) {
+        section.refuse(key, "matches nothing", expected);
+    }
+    let (mut chosen, mut twice) = (Vec::new(), false);
+    for one in section.one_or_list::<T>(key).unwrap_or_default() {
+        if chosen.contains(&one) {
+            twice = true;
+        } else {
+            chosen.push(one);
+        }
+    }
+    if twice {
+        section.refuse(key, "one of them twice", "expected each once");
+    }
+    chosen
 }
 
 fn percent(section: &mut Section<'_>, key: &'static str) -> Option<Percent> {

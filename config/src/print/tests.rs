@@ -46,16 +46,20 @@ fn time() -> impl Strategy<Value = Duration> {
 }
 
 fn rate() -> impl Strategy<Value = BitRate> {
-    (1..=u64::MAX).prop_map(|bits| BitRate::from_bits_per_second(bits).unwrap())
+    (rate::LEAST..=rate::MOST).prop_map(|bits| BitRate::from_bits_per_second(bits).unwrap())
 }
 
 fn action() -> impl Strategy<Value = (Action, Enforce)> {
-    let limit =
-        (rate(), prop::option::of(1..=u64::MAX), prop::sample::select(Per::ALL), prop::sample::select(Directions::ALL));
-    let limit = limit.prop_map(|(rate, burst, per, directions)| Action::Limit {
+    let (per, directions) = (prop::sample::select(Per::ALL), prop::sample::select(Directions::ALL));
+    let limit = (rate(), prop::option::of(0.0..1.0_f64), prop::option::of(rate()), per, directions);
+    let limit = limit.prop_map(|(rate, burst, ceil, per, directions)| Action::Limit {
         rate,
-        burst: burst.and_then(ByteSize::from_bytes),
-        ceil: (burst.unwrap_or_default() % 2 == 0).then_some(rate),
+        // From a packet to four minutes of the rate.
+        burst: burst.and_then(|part| {
+            let most = Duration::from_secs(rate.bits_per_second() * 30);
+            ByteSize::from_bytes(most.mul_f64(part).as_secs().max(1600))
+        }),
+        ceil: ceil.filter(|ceil| *ceil >= rate),
         per,
         directions,
     });
@@ -74,7 +78,7 @@ fn action() -> impl Strategy<Value = (Action, Enforce)> {
 prop_compose! {
     fn select()(
         subflow in prop::option::of(prop::sample::select(SubflowSelector::ALL)),
-        ports in prop::collection::vec(1_u16.., 0..3),
+        ports in prop::collection::btree_set(1_u16.., 0..3),
         windows in prop::collection::vec(prop::sample::select(vec!["mon-fri 18:00-23:00", "22:00-06:00", "sat,sun 00:00-24:00"]), 0..3),
         used in prop::option::of((1..=u64::MAX, prop::sample::select(UsedPer::ALL))),
         zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/St_Johns"]),
@@ -85,7 +89,7 @@ prop_compose! {
         let windows: Vec<_> = windows.into_iter().map(|window| window.parse().unwrap()).collect();
         Select {
             subflow,
-            ports,
+            ports: ports.into_iter().collect(),
             when: (!windows.is_empty()).then(|| Schedule::new(windows, zone.clone())),
             used: used.map(|(above, per)| Used { above: ByteSize::from_bytes(above).unwrap(), per, zone }),
             loss_above: loss.map(|loss| loss.try_into().unwrap()),
@@ -98,6 +102,29 @@ prop_compose! {
 
 fn file() -> impl Strategy<Value = std::path::PathBuf> {
     "[a-z\"\\\\ \u{7f}\té/]{1,20}".prop_map(Into::into)
+}
+
+prop_compose! {
+    fn steering()(
+        (mode, path_manager) in (prop::sample::select(SteeringMode::ALL), prop::sample::select(PathManagement::ALL)),
+        lease in 1_000_u64..=10_000,
+        interval in 20_u64..=1_000,
+        interfaces in prop::collection::btree_set("[a-z]{1,8}[0-9.]{1,5}", 0..3),
+        table in "[A-Za-z_][A-Za-z0-9_]{0,31}",
+        (subflows, adopt) in (1_u16..=60_000, any::<bool>()),
+        on_stop in prop::sample::select(OnStop::ALL),
+        usage in prop::option::of(file()),
+    ) -> Steering {
+        Steering {
+            mode, path_manager, subflows, adopt, on_stop, usage,
+            // Four looks in every lease.
+            interval: Duration::from_millis(interval.min(lease / 4)),
+            lease: Duration::from_millis(lease),
+            interfaces: interfaces.iter().map(|name| name.parse().unwrap()).collect(),
+            table: table.parse().unwrap(),
+            device: "throttled".parse().unwrap(),
+        }
+    }
 }
 
 prop_compose! {
@@ -134,8 +161,9 @@ prop_compose! {
         (idle, lifetime, connect, keep_alive) in (prop::option::of(time()), prop::option::of(time()), time(), prop::option::of(time())),
         socket in prop::option::of(file()),
         workers in 0_usize..=1024,
+        steering in steering(),
     ) -> Config {
-        let mut config = Config::default();
+        let mut config = Config { steering, ..Config::default() };
         // Names and addresses are unique in a checked configuration.
         let unique: HashMap<_, _> = listeners.into_iter().map(|listener| (listener.name.clone(), listener)).collect();
         let unique: HashMap<_, _> = unique.into_values().map(|listener| (listener.address, listener)).collect();

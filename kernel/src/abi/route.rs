@@ -67,6 +67,11 @@ pub(crate) mod ifla {
     pub(crate) const TXQLEN: u16 = 13;
     pub(crate) const LINKINFO: u16 = 18;
     pub(crate) const IFALIAS: u16 = 20;
+    pub(crate) const AF_SPEC: u16 = 26;
+    /// Inside `AF_SPEC`, and in it what a link gives itself for addresses (`IN6_ADDR_GEN_MODE_NONE`).
+    pub(crate) const AF_INET6: u16 = 10;
+    pub(crate) const INET6_ADDR_GEN_MODE: u16 = 8;
+    pub(crate) const ADDR_GEN_NONE: u8 = 1;
     /// `IFLA_INFO_KIND`, inside `IFLA_LINKINFO`.
     pub(crate) const INFO_KIND: u16 = 1;
 }

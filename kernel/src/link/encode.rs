@@ -59,6 +59,12 @@ pub(super) fn set_alias(index: u32, words: &str) -> Request {
     header(abi::RTM_NEWLINK, 0, index).attribute(ifla::IFALIAS, words.as_bytes())
 }
 
+pub(super) fn no_addresses(index: u32) -> Request {
+    header(abi::RTM_NEWLINK, 0, index).nest(ifla::AF_SPEC, |families| {
+        families.nest(ifla::AF_INET6, |v6| v6.u8(ifla::INET6_ADDR_GEN_MODE, ifla::ADDR_GEN_NONE))
+    })
+}
+
 pub(super) fn delete(index: u32) -> Request {
     header(abi::RTM_DELLINK, 0, index)
 }

@@ -34,7 +34,7 @@ pub(super) enum Expression {
     /// Goes on if the set of that name or, being anonymous, number has what begins in register 1.
     Contains { set: String, id: u32 },
     /// Puts what a map has for it into register 1; goes on if it has it.
-    Look { map: &'static str, id: u32 },
+    Look { map: &'static str },
     /// Sets the packet's priority, which is the class of HTB, from register 1.
     SetPriority,
     /// Loads bytes into a register.
@@ -42,7 +42,7 @@ pub(super) enum Expression {
     /// Sends the packet to the link whose number is in register 1.
     Forward,
     /// Adds what begins in register 1 to a map, with the value in another register, or begins its timeout anew.
-    Update { map: &'static str, id: u32, value: u32 },
+    Update { map: &'static str, value: u32 },
     /// Ends the rule with a verdict.
     Verdict { code: i32, chain: Option<&'static str> },
     /// Answers a TCP segment with a reset and drops it.
@@ -87,13 +87,12 @@ impl Expression {
             // NFT_EXTHDR_OP_TCPOPT is one; the byte behind kind and length.
             Self::TcpOption(kind) => data.be32(1, abi::REG_1).u8(2, kind).be32(3, 2).be32(4, 1).be32(6, 1).be32(5, 0),
             Self::Contains { ref set, id } => data.be32(2, abi::REG_1).text(1, set).be32(4, id),
-            Self::Look { map, id } => data.be32(2, abi::REG_1).be32(3, abi::REG_1).text(1, map).be32(4, id),
+            // A set with a name is found by it, whatever its number.
+            Self::Look { map } => data.be32(2, abi::REG_1).be32(3, abi::REG_1).text(1, map).be32(4, 0),
             Self::Load { register, ref bytes } => value(data.be32(1, register), 2, bytes),
             Self::Forward => data.be32(1, abi::REG_1),
             // NFT_DYNSET_OP_UPDATE is one.
-            Self::Update { map, id, value } => {
-                data.be32(4, abi::REG_1).be32(5, value).be32(3, 1).text(1, map).be32(2, id)
-            }
+            Self::Update { map, value } => data.be32(4, abi::REG_1).be32(5, value).be32(3, 1).text(1, map).be32(2, 0),
             Self::Verdict { code, chain } => data.be32(1, abi::REG_VERDICT).nest(2, |data| verdict(data, code, chain)),
             // NFT_REJECT_TCP_RST is one.
             Self::Reset => data.be32(1, 1).u8(2, 0),

@@ -70,7 +70,7 @@ impl Join {
         ports.into_iter()
     }
 
-    fn rule(&self, chain: &str, v6: bool, sources: u32, to: u32) -> Rule {
+    pub(super) fn rule(&self, chain: &str, v6: bool, sources: u32, to: u32) -> Rule {
         let mut expressions = rule::family(v6);
         expressions.push(rule::client(v6));
         expressions.push(Expression::Contains { set: ANONYMOUS.to_owned(), id: sources });
@@ -104,7 +104,7 @@ impl Then {
                 // Behind the key, which takes four registers of four bytes, or ten.
                 let value = if v6 { expr::REG32_00 + 10 } else { expr::REG_2 };
                 expressions.push(Expression::Load { register: value, bytes: slot.class().to_ne_bytes().to_vec() });
-                expressions.push(Expression::Update { map: map.name(), id: 0, value });
+                expressions.push(Expression::Update { map: map.name(), value });
                 expressions.push(Expression::Verdict { code: expr::RETURN, chain: None });
                 expressions
             }

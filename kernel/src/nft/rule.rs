@@ -61,10 +61,10 @@ pub(super) fn redirect(chain: &str, map: Map, ifbs: &'static str) -> Rule {
     let mut expressions = family(map.v6);
     expressions.extend(tcp());
     expressions.extend(key(map, map.direction));
-    expressions.push(Expression::Look { map: map.name(), id: 0 });
+    expressions.push(Expression::Look { map: map.name() });
     expressions.push(Expression::SetPriority);
     expressions.push(Expression::Meta(META_PRIORITY));
-    expressions.push(Expression::Look { map: ifbs, id: 0 });
+    expressions.push(Expression::Look { map: ifbs });
     expressions.push(Expression::Forward);
     let key = key_text(map, map.direction);
     let text = format!("meta priority set {key} map @{map} fwd to meta priority map @{ifbs}");

@@ -35,8 +35,9 @@ impl<'a> Commands<'a> {
         vec![
             open::ifb(&device).line(),
             format!("ip link set dev {device} alias {}", quote(&found::alias(None))),
-            format!("ip link set dev {device} up"),
+            format!("ip link set dev {device} addrgenmode none"),
             tc::htb_line(&device, shard),
+            format!("ip link set dev {device} up"),
         ]
     }
 

@@ -86,8 +86,9 @@ pub(super) fn make_ifb(name: &str, shard: u16, links: &mut Links, tc: &mut Traff
     let link = links.find(name)?;
     let index = link.ok_or_else(|| NetlinkError::malformed("RTM_GETLINK", name, "it is gone again"))?.index;
     links.set_alias(index, &found::alias(None))?;
-    links.set_up(index)?;
+    links.no_addresses(index)?;
     tc.add_htb(index, shard)?;
+    links.set_up(index)?;
     Ok(index)
 }
 
@@ -102,8 +103,9 @@ fn make(
         Some(FoundDevice { index, note, .. }) => {
             tc.delete_root(index)?;
             links.set_alias(index, &found::alias(note.as_deref()))?;
-            links.set_up(index)?;
+            links.no_addresses(index)?;
             tc.add_htb(index, 0)?;
+            links.set_up(index)?;
             index
         }
         None => make_ifb(&names.device, 0, links, tc)?,

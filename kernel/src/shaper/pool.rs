@@ -5,12 +5,14 @@ use crate::tc::ClassOp;
 
 use super::{ClassSpec, ClassStats, Shaper, ShaperError, Slot, found, open};
 
-/// Classes are made this many at a time at least: making one costs more than changing one.
+/// Classes are made this many at a time at least: making one costs some 50 µs, with twenty thousand there 200 µs, changing one 1 µs.
 const BLOCK: u16 = 64;
 
 impl Shaper {
     /// Gives classes their rates; classes that are not there yet are made.
     ///
+    /// Shape:   a class pays at its old rate for what it has sent already, so a much higher rate begins as late as its last packet took
+    /// at the old one
     /// Errors: [`ShaperError::Slot`] — beyond [`super::Options::subflows`], or a rate below a byte a second: then nothing is done;
     /// others — the first class that failed, when all of its IFB were tried.
     pub fn set_classes(&mut self, classes: &[(Slot, ClassSpec)]) -> Result<(), ShaperError> {
@@ -47,8 +49,7 @@ impl Shaper {
         if highest <= self.made {
             return Ok(());
         }
-        let some = highest.max(self.made.saturating_add(self.made / 4)).checked_next_multiple_of(BLOCK);
-        let upto = some.unwrap_or(u16::MAX).min(most);
+        let upto = highest.checked_next_multiple_of(BLOCK).unwrap_or(u16::MAX).min(most);
         while self.made < upto {
             self.make_beside(upto)?;
         }

@@ -124,7 +124,10 @@ impl<'a> Engine<'a> {
                 let abilities = doors.abilities(self.desk);
                 self.planner.set_abilities(abilities);
                 let ops = self.planner.plan(&view, &decisions);
-                doors.apply(&ops, self.desk, |op, done| self.planner.on_done(op, done, now()));
+                doors.apply(&ops, self.desk, |op, done| {
+                    tracing::debug!(?op, ?done, "steering");
+                    self.planner.on_done(op, done, now());
+                });
             }
             for change in self.planner.take_changes() {
                 tracing::info!("{change}");

@@ -80,7 +80,7 @@ pub struct Emulator {
 impl Emulator {
     /// Starts forwarding between `near` (the client's side) and `far` (the edge's side) inside `ns`.
     pub fn start(ns: &Namespace, near: &str, far: &str, impairment: Impairment) -> Result<Self> {
-        let sockets = ns.run(|| Ok::<_, anyhow::Error>([open(near)?, open(far)?]))??;
+        let sockets = ns.run(|| Ok::<_, anyhow::Error>([Device::open(near)?, Device::open(far)?]))??;
         let (stop, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
         let mut path = Path {
             random: Random(impairment.seed ^ 0x5DEE_CE66_D1CE_CAFE),
@@ -116,12 +116,30 @@ impl Drop for Emulator {
     }
 }
 
-fn open(device: &str) -> Result<PacketSocket> {
-    let socket = PacketSocket::open(device)?;
-    socket.set_ignore_outgoing(true)?;
-    socket.set_qdisc_bypass(true)?;
-    socket.set_buffers(8 << 20)?;
-    Ok(socket)
+/// What crosses an emulated link: IPv4, ARP and IPv6, each with a socket of its own, since a socket for all of them does not see
+/// frames that come out of a peer's IFB.
+const PROTOCOLS: [u16; 3] = [0x0800, 0x0806, 0x86dd];
+
+/// One end of the link.
+struct Device([PacketSocket; PROTOCOLS.len()]);
+
+impl Device {
+    fn open(device: &str) -> Result<Self> {
+        let open = |protocol| {
+            let socket = PacketSocket::open_for(device, protocol)?;
+            socket.set_ignore_outgoing(true)?;
+            socket.set_qdisc_bypass(true)?;
+            socket.set_buffers(8 << 20)?;
+            Ok::<_, anyhow::Error>(socket)
+        };
+        let [v4, arp, v6] = PROTOCOLS;
+        Ok(Self([open(v4)?, open(arp)?, open(v6)?]))
+    }
+
+    /// Any of them sends whatever it is given.
+    fn sender(&self) -> &PacketSocket {
+        &self.0[0]
+    }
 }
 
 /// A frame under way: ordered by when it is due, then by arrival.
@@ -137,7 +155,7 @@ struct UnderWay {
 struct Path {
     impairment: Impairment,
     random: Random,
-    sockets: [PacketSocket; 2],
+    sockets: [Device; 2],
     counters: Arc<Counters>,
     under_way: BinaryHeap<Reverse<UnderWay>>,
     last_due: [Instant; 2],
@@ -150,20 +168,23 @@ impl Path {
         let now = Instant::now();
         let wait = self.under_way.peek().map_or(IDLE, |next| next.0.due.saturating_duration_since(now).min(IDLE));
         if !wait.is_zero() {
-            wait_readable(&[&self.sockets[0], &self.sockets[1]], wait)?;
+            let sockets: Vec<_> = self.sockets.iter().flat_map(|device| &device.0).collect();
+            wait_readable(&sockets, wait)?;
         }
         let mut buffer = [0; FRAME];
         for from in [0, 1] {
-            // A bounded batch: what is due must not wait for a flood to end.
-            for _ in 0..64 {
-                let Some(received) = self.sockets[from].recv(&mut buffer)? else { break };
-                self.accept(from, &mut buffer[..received.len]);
+            for protocol in 0..PROTOCOLS.len() {
+                // A bounded batch: what is due must not wait for a flood to end.
+                for _ in 0..64 {
+                    let Some(received) = self.sockets[from].0[protocol].recv(&mut buffer)? else { break };
+                    self.accept(from, &mut buffer[..received.len]);
+                }
             }
         }
         let now = Instant::now();
         while self.under_way.peek().is_some_and(|next| next.0.due <= now) {
             let Some(Reverse(next)) = self.under_way.pop() else { break };
-            let sent = self.sockets[next.to].send(&next.frame)?;
+            let sent = self.sockets[next.to].sender().send(&next.frame)?;
             let counter = if sent { &self.counters.forwarded } else { &self.counters.overrun };
             counter.fetch_add(1, Ordering::Relaxed);
         }

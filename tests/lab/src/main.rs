@@ -26,6 +26,9 @@ struct Arguments {
     /// Rounds, where the experiment has rounds.
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Only the cells whose name contains this, where the experiment has many.
+    #[arg(long, value_name = "TEXT")]
+    cell: Option<String>,
     /// What is under test.
     #[arg(long, value_enum, default_value = "anabranch")]
     subject: Subject,
@@ -42,8 +45,10 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Arguments { quick, rounds, subject, .. } = arguments;
+    // It is asked for as long as the program runs.
+    let cell = arguments.cell.clone().map(|text| &*text.leak());
     ensure!(arguments.plot.is_none() || arguments.experiment != "all", "--plot is for one experiment at a time");
-    let options = Options { quick, settle: false, rounds, subject };
+    let options = Options { quick, settle: false, rounds, cell, subject };
     let report = if arguments.experiment == "all" {
         // One that cannot run to its end fails by name; the others still tell what they saw.
         let run = |e: &Experiment| e.run(&options).unwrap_or_else(|error| Report::broken(e.name, &error));

@@ -139,6 +139,3 @@ fn without(whole: Prefix, hole: Prefix) -> Vec<Prefix> {
     let halves = net.subnets(net.prefix_len() + 1).into_iter().flatten();
     halves.filter_map(|half| Prefix::try_from(half).ok()).flat_map(|half| without(half, hole)).collect()
 }
-
-#[cfg(test)]
-mod tests;

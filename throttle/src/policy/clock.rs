@@ -84,3 +84,6 @@ impl Since {
         self.begun.map(|begun| begun.saturating_add(length))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,21 +3,22 @@
 //! What lives here: from the look to the figures, one group (policy, path, subscriber) at a time, the cheaper paths first, so that one
 //! overflow path can be what another, costlier one waits for. What does not: the decision (`overflow`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policies;
 use super::clock::Moment;
 use super::hold::{Held, Holds};
+use super::line::is_share;
 use super::observe::{Party, Seen};
 use super::overflow::{Demand, Fill, Lesson, Overflow, Terms};
 use super::rules::{Act, PathId, RuleId};
 use super::words;
 use crate::intent::{Ceiling, ClassKey, Direction, Hold, Scope};
 
-/// What shares one door: the cost of the path first, so that cheaper paths come first.
-type GroupKey = (u32, RuleId, PathId, Arc<str>);
+/// The subflows before each subscriber's door, by the cost of the path first, so that cheaper paths come first.
+type Groups = BTreeMap<(u32, RuleId, PathId), HashMap<Arc<str>, Vec<Member>>>;
 
 /// The door of one subscriber to one path, under one policy.
 pub(crate) type DoorKey = (RuleId, PathId, Arc<str>);
@@ -40,50 +41,65 @@ struct Member {
 impl Policies {
     /// Decides about every subflow that an overflow policy has.
     pub(crate) fn overflow(&mut self, parties: &[Party<'_>], holds: &mut Holds, moment: Moment) {
-        for ((_, rule, path, subscriber), mut members) in self.groups(parties, holds) {
-            let Act::Overflow { limit, after, hold } = self.rules.policies[rule].act else { continue };
-            for member in &mut members {
-                member.cheaper = self.cheaper(&parties[member.party], path, holds.of(member.party)).next().is_some();
-            }
-            let lines = self.cheaper_lines(parties, &members, path, holds);
-            let demands = self.demands(parties, &members, &lines, path);
-            let door = self.doors.entry((rule, path, subscriber.clone())).or_default();
-            door.seen = moment.now;
-            let terms = Terms { after, hold };
-            let lesson = door.overflow.update([&demands.0, &demands.1], terms, moment.now);
-            let (open, due) = (door.overflow.open_since(), door.overflow.due(terms));
-            self.note(due.map(|due| moment.wall_of(due)));
-            if let Some(Lesson::Proven(direction)) = lesson {
-                self.prove(&lines, &subscriber, direction);
-            }
-            let why = self.why(&demands.0, &lines, open.map(|since| moment.now.saturating_sub(since)));
-            for member in members {
-                let bare = self.bare(&parties[member.party], (rule, path), member.cheaper, moment.now);
-                let wanted = match (bare, open, limit) {
-                    (true, ..) | (false, Some(_), None) => continue,
-                    (false, None, _) => Hold::Backup,
-                    (false, Some(_), Some(rate)) => {
-                        let policy = self.rules.policies[rule].name.clone();
-                        let scope = Scope::Subscriber(subscriber.clone());
-                        let class = ClassKey { policy, scope, direction: Direction::Download };
-                        let ceiling = Ceiling { rate, ceil: None, burst: None };
-                        Hold::Rate { download: Some((class, ceiling)), upload: None }
-                    }
-                };
-                holds.set(member.party, member.seen, Held { rule, hold: wanted, why: why.clone() });
+        for ((_, rule, path), doors) in self.groups(parties, holds) {
+            for (subscriber, members) in doors {
+                self.decide_door((rule, path, subscriber), members, parties, holds, moment);
             }
         }
     }
 
-    fn groups(&self, parties: &[Party<'_>], holds: &Holds) -> BTreeMap<GroupKey, Vec<Member>> {
-        let mut groups: BTreeMap<GroupKey, Vec<Member>> = BTreeMap::new();
+    fn decide_door(
+        &mut self,
+        key: DoorKey,
+        mut members: Vec<Member>,
+        parties: &[Party<'_>],
+        holds: &mut Holds,
+        moment: Moment,
+    ) {
+        let (rule, path, subscriber) = (key.0, key.1, key.2.clone());
+        let Act::Overflow { limit, after, hold } = self.rules.policies[rule].act else { return };
+        for member in &mut members {
+            member.cheaper = self.cheaper(&parties[member.party], path, holds.of(member.party)).next().is_some();
+        }
+        let lines = self.cheaper_lines(parties, &members, path, holds);
+        let demands = self.demands(parties, &members, &lines, path);
+        let door = self.doors.entry(key).or_default();
+        door.seen = moment.now;
+        let terms = Terms { after, hold };
+        let lesson = door.overflow.update([&demands.0, &demands.1], terms, moment.now);
+        let (open, due) = (door.overflow.open_since(), door.overflow.due(terms));
+        self.note(due.map(|due| moment.wall_of(due)));
+        if let Some(Lesson::Proven(direction)) = lesson {
+            self.prove(&lines, &subscriber, direction);
+        }
+        let why = self.why(&demands.0, &lines, open.map(|since| moment.now.saturating_sub(since)));
+        for member in members {
+            let bare = self.bare(&parties[member.party], (rule, path), member.cheaper, moment.now);
+            let wanted = match (bare, open, limit) {
+                (true, ..) | (false, Some(_), None) => continue,
+                (false, None, _) => Hold::Backup,
+                (false, Some(_), Some(rate)) => {
+                    let policy = self.rules.policies[rule].name.clone();
+                    let scope = Scope::Subscriber(subscriber.clone());
+                    let class = ClassKey { policy, scope, direction: Direction::Download };
+                    let ceiling = Ceiling { rate, ceil: None, burst: None };
+                    Hold::Rate { download: Some((class, ceiling)), upload: None }
+                }
+            };
+            holds.set(member.party, member.seen, Held { rule, hold: wanted, why: why.clone() });
+        }
+    }
+
+    fn groups(&self, parties: &[Party<'_>], holds: &Holds) -> Groups {
+        let mut groups = Groups::new();
         for (number, party) in parties.iter().enumerate() {
             for (index, seen) in party.subflows.iter().enumerate() {
                 let claimed = holds.claims(number, index).download;
                 let (Some(rule), Some(path)) = (claimed, seen.path) else { continue };
                 if matches!(self.rules.policies[rule].act, Act::Overflow { .. }) {
-                    let key = (self.rules.paths[path].cost, rule, path, party.subscriber.clone());
-                    groups.entry(key).or_default().push(Member { party: number, seen: index, cheaper: false });
+                    let of_all = groups.entry((self.rules.paths[path].cost, rule, path)).or_default();
+                    let member = Member { party: number, seen: index, cheaper: false };
+                    of_all.entry(party.subscriber.clone()).or_default().push(member);
                 }
             }
         }
@@ -92,17 +108,16 @@ impl Policies {
 
     /// The subflows of a connection that are a cheaper way than a path, with what is wanted of them.
     fn cheaper<'a>(
-        &self,
+        &'a self,
         party: &'a Party<'_>,
         path: PathId,
-        holds: &'a [Option<Held>],
+        holds: &'a [Option<Box<Held>>],
     ) -> impl Iterator<Item = (&'a Seen<'a>, PathId, Option<&'a Held>)> {
         let cost = self.rules.paths[path].cost;
-        let costs: Vec<_> = self.rules.paths.iter().map(|path| path.cost).collect();
         party.subflows.iter().zip(holds).filter_map(move |(seen, held)| {
-            let path = seen.path.filter(|path| costs[*path] < cost)?;
+            let path = seen.path.filter(|path| self.rules.paths[*path].cost < cost)?;
             let free = held.as_ref().is_none_or(|held| matches!(held.hold, Hold::Rate { .. }));
-            (free && seen.is_usable()).then_some((seen, path, held.as_ref()))
+            (free && seen.is_usable()).then_some((seen, path, held.as_deref()))
         })
     }
 
@@ -158,17 +173,20 @@ impl Policies {
         let subscriber = members.first().map(|member| parties[member.party].subscriber.clone()).unwrap_or_default();
         for (id, held) in lines {
             let Some(line) = self.lines.get(&(subscriber.clone(), *id)) else { continue };
-            for (demand, flow, held) in [(&mut download, &line.download, held[0]), (&mut upload, &line.upload, held[1])]
-            {
-                let (rule, path) = (&self.rules.paths[*id], &self.paths[*id]);
-                let known = rule.line_capacity().or(flow.learned().proven());
-                let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| path.load() / 9 >= capacity / 10);
-                demand.total = demand.total.saturating_add(flow.rate());
+            let directions = [
+                (Direction::Download, &mut download, &line.download, held[0]),
+                (Direction::Upload, &mut upload, &line.upload, held[1]),
+            ];
+            for (direction, demand, lane, held) in directions {
+                let (rule, load) = (&self.rules.paths[*id], self.paths[*id].rate(direction));
+                let known = rule.line_capacity().or_else(|| lane.learned().proven());
+                let crowded = rule.line.and(rule.capacity).is_some_and(|capacity| is_share(load, 9, capacity));
+                demand.total = demand.total.saturating_add(lane.rate());
                 demand.lines.push(Fill {
-                    rate: flow.rate(),
+                    rate: lane.rate(),
                     capacity: known.into_iter().chain(held).min(),
-                    peak: flow.learned().peak(),
-                    flat: flow.learned().flat_for(self.clock.last().now),
+                    peak: lane.learned().peak(),
+                    flat: lane.learned().flat_for(self.clock.last().now),
                     choked: line.choked,
                     crowded,
                 });
@@ -181,12 +199,12 @@ impl Policies {
     fn prove(&mut self, lines: &BTreeMap<PathId, [Option<u64>; 2]>, subscriber: &Arc<str>, direction: Direction) {
         for id in lines.keys() {
             if let Some(line) = self.lines.get_mut(&(subscriber.clone(), *id)) {
-                let flow = match direction {
+                let lane = match direction {
                     Direction::Download => &mut line.download,
                     Direction::Upload => &mut line.upload,
                 };
-                let rate = flow.rate();
-                flow.learned_mut().prove(rate);
+                let rate = lane.rate();
+                lane.learned_mut().prove(rate);
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 pub(crate) struct Holds {
     claims: Vec<Vec<Claims>>,
-    held: Vec<Vec<Option<Held>>>,
+    held: Vec<Vec<Option<Box<Held>>>>,
 }
 
 /// The direction's class under a limit, if the limit is on that direction.
@@ -34,7 +34,8 @@ type Class = Option<(ClassKey, Ceiling)>;
 
 impl Holds {
     pub(crate) fn new(claims: Vec<Vec<Claims>>) -> Self {
-        let held = claims.iter().map(|claims| vec![None; claims.len()]).collect();
+        let none = |claims: &Vec<Claims>| claims.iter().map(|_| None).collect();
+        let held = claims.iter().map(none).collect();
         Self { claims, held }
     }
 
@@ -42,12 +43,12 @@ impl Holds {
         self.claims[party][seen]
     }
 
-    pub(crate) fn of(&self, party: usize) -> &[Option<Held>] {
+    pub(crate) fn of(&self, party: usize) -> &[Option<Box<Held>>] {
         &self.held[party]
     }
 
     pub(crate) fn set(&mut self, party: usize, seen: usize, held: Held) {
-        self.held[party][seen] = Some(held);
+        self.held[party][seen] = Some(Box::new(held));
     }
 }
 
@@ -169,6 +170,7 @@ impl Policies {
             return totals;
         }
         for party in parties {
+            let mut counted = None;
             for direction in [Direction::Download, Direction::Upload] {
                 let holds = |id: &&RuleId| self.active[**id] && self.totals_hold(**id, party, direction);
                 let Some(id) = rules.iter().find(holds).copied() else { continue };
@@ -177,8 +179,14 @@ impl Policies {
                 let evidence = self.evidence(id, party, None);
                 let tally = &mut self.tallies[id];
                 tally.subscribers.insert(party.subscriber.clone());
-                tally.selected += party.subflows.len();
-                tally.held += party.subflows.len();
+                if counted.replace(id) != Some(id) {
+                    tally.selected += party.subflows.len();
+                    tally.held += party.subflows.len();
+                }
+                for pulse in party.subflows.iter().map(|seen| &seen.pulse) {
+                    let moved = if direction == Direction::Download { pulse.downloaded } else { pulse.uploaded };
+                    tally.bytes = tally.bytes.saturating_add(moved);
+                }
                 totals.push(Total { connection: party.connection.key, class: key, ceiling, evidence });
             }
         }
@@ -206,8 +214,8 @@ impl Policies {
         let mut words = Vec::new();
         if let Some(used) = &rule.used {
             let bytes = words::bytes(self.used(rule, used, party));
-            let per = used.per.as_ref().map_or("this connection", |per| per.words());
-            words.push(format!("{bytes} used in {per}, above {}", words::bytes(used.above)));
+            let per = used.per.as_ref().map_or("connection", |per| per.words());
+            words.push(format!("{bytes} used this {per}, above {}", words::bytes(used.above)));
         }
         if let Some(when) = &rule.when {
             words.push(format!("within {when}"));

@@ -6,13 +6,13 @@ use super::clock::Since;
 use crate::rate::Meter;
 
 /// How fast rates follow: fast enough for decisions within a second, slow enough for bursts of acknowledgements.
-pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(250);
+pub(crate) const RATE_CONSTANT: Duration = Duration::from_millis(150);
 /// Lapses so short are nothing: between two bursts, nothing waits.
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 
 /// One direction of a line.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Flow {
+pub(crate) struct Lane {
     meter: Meter,
     /// Bytes since the last look.
     grown: u64,
@@ -35,8 +35,8 @@ pub(crate) struct Learned {
 /// A line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
-    pub(crate) download: Flow,
-    pub(crate) upload: Flow,
+    pub(crate) download: Lane,
+    pub(crate) upload: Lane,
     /// Data waits for a connection that uses it.
     pub(crate) pressed: bool,
     /// A subflow on it holds more than it has in flight: the line is what it waits for.
@@ -50,7 +50,7 @@ const UNLEARN: Duration = Duration::from_secs(3);
 /// After so long unconfirmed, a third of what was learned is left.
 const AGEING: Duration = Duration::from_secs(3600);
 
-impl Flow {
+impl Lane {
     const fn new() -> Self {
         Self { meter: Meter::new(RATE_CONSTANT), grown: 0, learned: Learned::new() }
     }
@@ -64,6 +64,12 @@ impl Flow {
     pub(crate) fn settle(&mut self, pressed: bool, now: Duration, step: Duration) {
         self.meter.push(std::mem::take(&mut self.grown), step);
         self.learned.observe(self.meter.rate(), pressed, now, step);
+    }
+
+    /// Forgets how fast it was: that was before a time of which nothing is known.
+    pub(crate) const fn reset(&mut self) {
+        self.meter = Meter::new(RATE_CONSTANT);
+        self.learned.flat = Since::new();
     }
 
     /// In bit/s.
@@ -111,7 +117,8 @@ impl Learned {
         }
         if self.flat_for(now) >= UNLEARN && !is_share(self.high, 9, self.peak) {
             self.peak = self.high;
-            self.proven = self.proven.min(self.peak);
+            // It may as well be the client that takes no more: that is for the next trial to find out.
+            self.proven = 0;
         }
     }
 
@@ -143,7 +150,7 @@ pub(crate) const fn is_share(part: u64, tenths: u64, whole: u64) -> bool {
 
 impl Line {
     pub(crate) const fn new(now: Duration) -> Self {
-        Self { download: Flow::new(), upload: Flow::new(), pressed: false, choked: false, seen: now }
+        Self { download: Lane::new(), upload: Lane::new(), pressed: false, choked: false, seen: now }
     }
 }
 

@@ -36,8 +36,6 @@ pub(crate) struct ConnectionMemory {
     initial: Option<(Known, IpAddr)>,
     /// Payload that it delivered, both ways.
     pub(crate) used: u64,
-    /// When data last waited. `None`: it never did.
-    pub(crate) waited: Option<Duration>,
     /// By policy and path: whether it had a cheaper way, and when it last had none.
     pub(crate) bare: Vec<((RuleId, PathId), Bare)>,
     pub(crate) subflows: Vec<SubflowMemory>,
@@ -59,6 +57,8 @@ pub(crate) struct SubflowMemory {
     interface: Option<Arc<str>>,
     download: Counter,
     upload: Counter,
+    /// It was never looked at.
+    new: bool,
     download_rate: Meter,
     upload_rate: Meter,
     queued: Level,
@@ -90,17 +90,12 @@ pub(crate) struct Pulse {
 /// A queue that long, beyond what is in flight, is none yet.
 const SLACK: u64 = 16 * 1024;
 
+/// A new subflow that has moved more than this was not new when it was first seen.
+const SUDDEN: u64 = 4_000_000;
+
 impl ConnectionMemory {
     pub(crate) const fn new(now: Duration) -> Self {
-        Self {
-            seen: now,
-            subscriber: None,
-            initial: None,
-            used: 0,
-            waited: None,
-            bare: Vec::new(),
-            subflows: Vec::new(),
-        }
+        Self { seen: now, subscriber: None, initial: None, used: 0, bare: Vec::new(), subflows: Vec::new() }
     }
 
     /// Whose a connection is that is seen for the first time.
@@ -212,6 +207,7 @@ impl SubflowMemory {
             interface: None,
             download: Counter::default(),
             upload: Counter::default(),
+            new: true,
             download_rate: Meter::new(RATE_CONSTANT),
             upload_rate: Meter::new(RATE_CONSTANT),
             queued: Level::new(RATE_CONSTANT),
@@ -236,8 +232,15 @@ impl SubflowMemory {
 
     /// Looks at it. Over a gap, what was delivered tells no rate.
     pub(crate) fn look(&mut self, subflow: &Subflow, now: Duration, step: Duration, gap: bool) -> Pulse {
+        if std::mem::take(&mut self.new) && subflow.download.saturating_add(subflow.upload) <= SUDDEN {
+            // It began since the last look: what it has moved, it has moved since.
+            (self.download, self.upload) = (Counter::from_zero(), Counter::from_zero());
+        }
         let (downloaded, uploaded) = (self.download.advance(subflow.download), self.upload.advance(subflow.upload));
         let (downloaded, uploaded) = if gap { (0, 0) } else { (downloaded, uploaded) };
+        if gap {
+            (self.download_rate, self.upload_rate) = (Meter::new(RATE_CONSTANT), Meter::new(RATE_CONSTANT));
+        }
         self.download_rate.push(downloaded, step);
         self.upload_rate.push(uploaded, step);
         self.loss.push(subflow.sent, subflow.retransmitted, step);

@@ -89,6 +89,3 @@ fn latch(latched: &mut bool, measure: Option<u64>, threshold: Option<u64>) {
         *latched = measure > threshold || (*latched && u128::from(measure) * 10 >= nine_tenths);
     }
 }
-
-#[cfg(test)]
-mod tests;

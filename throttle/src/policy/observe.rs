@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::Policies;
 use super::clock::Moment;
-use super::line::{GRACE, Line};
+use super::line::Line;
 use super::memory::{ConnectionMemory, Pulse};
 use super::rules::PathId;
+use crate::intent::Direction;
 use crate::rate::Meter;
 use crate::usage::{Payer, Payload};
 use crate::view::{Connection, Subflow, SubflowKey, View};
@@ -60,6 +61,14 @@ impl PathMemory {
         self.download.rate().max(self.upload.rate())
     }
 
+    /// The rate of one direction, in bit/s.
+    pub(crate) const fn rate(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Download => self.download.rate(),
+            Direction::Upload => self.upload.rate(),
+        }
+    }
+
     fn settle(&mut self, step: Duration) {
         let grown = std::mem::take(&mut self.grown);
         self.download.push(grown.download, step);
@@ -79,6 +88,13 @@ impl Policies {
     pub(crate) fn observe<'v>(&mut self, view: &'v View, moment: Moment) -> Vec<Party<'v>> {
         for line in self.lines.values_mut() {
             (line.pressed, line.choked) = (false, false);
+            if moment.gap {
+                line.download.reset();
+                line.upload.reset();
+            }
+        }
+        if moment.gap {
+            self.paths.fill(PathMemory::new());
         }
         let parties = view.connections.iter().map(|connection| self.look(connection, moment)).collect();
         for line in self.lines.values_mut() {
@@ -111,12 +127,7 @@ impl Policies {
             let grown = self.usage.count(seen.key, counts, payer, moment.now);
             memory.used = memory.used.saturating_add(grown.total());
         }
-        let pressed = connection.waiting.map(|waiting| {
-            if waits(waiting, &subflows) {
-                memory.waited = Some(moment.now);
-            }
-            memory.waited.is_some_and(|waited| moment.now.saturating_sub(waited) < GRACE)
-        });
+        let pressed = connection.waiting.map(|waiting| waits(waiting, &subflows));
         let party = Party { connection, subscriber, used: memory.used, pressed, subflows };
         self.credit(&party, moment.now);
         party

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::clock::Since;
-use super::line::{GRACE, is_share};
+use super::line::{GRACE, RATE_CONSTANT, is_share};
 use crate::intent::Direction;
 
 /// One cheaper line in one direction.
@@ -48,6 +48,13 @@ pub(crate) struct Demand {
 pub(crate) struct Terms {
     pub(crate) after: Duration,
     pub(crate) hold: Duration,
+}
+
+impl Terms {
+    /// For how long the cheaper paths have to show full: a smoothed rate says so later than it is so.
+    fn full_for(self) -> Duration {
+        self.after.saturating_sub(RATE_CONSTANT).max(self.after / 2)
+    }
 }
 
 /// The door to the costly path.
@@ -89,7 +96,7 @@ const DOUBLINGS: u32 = 4;
 const DEGRADED: Duration = Duration::from_secs(2);
 /// An upload, whose waiting data nobody here sees, is presumed to be held up after so long at least.
 const STEADY: Duration = Duration::from_secs(3);
-/// Below this an upload that goes on steadily is a call, not a transfer that is held up.
+/// Below this, in bit/s, an upload that goes on steadily is a call, not a transfer that is held up.
 const BULK: u64 = 4_000_000;
 
 impl Fill {
@@ -107,7 +114,9 @@ impl Demand {
 
     /// Every cheaper line is full, for sure.
     fn is_full(&self) -> bool {
-        self.pressed != Some(false) && !self.lines.is_empty() && self.lines.iter().all(Fill::is_full)
+        // On a crowded path, who moves next to nothing may well want no more.
+        let moves = self.pressed.is_some() || self.cheap() >= BULK || !self.lines.iter().any(|line| line.crowded);
+        self.pressed != Some(false) && moves && !self.lines.is_empty() && self.lines.iter().all(Fill::is_full)
     }
 
     /// Every cheaper line behaves as if it were full, though of one at least that is not sure: nobody knows what it can carry, or it
@@ -153,7 +162,7 @@ impl Overflow {
             let full = self.full[index].update(demand.is_full(), now, GRACE);
             let presumed = self.presumed[index].update(demand.is_presumed_full(terms.after), now, GRACE);
             let open = Open { since: now, direction, level: None, trial: None, spare: Since::new() };
-            if full.is_some_and(|full| full >= terms.after) {
+            if full.is_some_and(|full| full >= terms.full_for()) {
                 // What others leave of a crowded path is all there is, as long as it is crowded.
                 let level = demand.lines.iter().any(|line| line.crowded).then(|| demand.cheap());
                 self.open = Some(Open { level, ..open });
@@ -221,10 +230,7 @@ impl Overflow {
         match self.open {
             Some(Open { trial: Some(until), .. }) => Some(until),
             Some(open) => open.spare.due(terms.hold),
-            None => self.full.iter().filter_map(|full| full.due(terms.after)).min(),
+            None => self.full.iter().filter_map(|full| full.due(terms.full_for())).min(),
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,8 @@
 //! Which policy decides about which subflow: the first one in the file that matches, in each direction.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::Policies;
 use super::clock::Moment;
 use super::compile::UsedRule;
@@ -26,7 +29,7 @@ pub(crate) struct Tally {
     /// Of them, those held.
     pub(crate) held: usize,
     /// Whose they are.
-    pub(crate) subscribers: std::collections::BTreeSet<std::sync::Arc<str>>,
+    pub(crate) subscribers: HashSet<Arc<str>>,
     /// Payload that subflows moved while held, since the policy is there.
     pub(crate) bytes: u64,
 }
@@ -130,8 +133,7 @@ impl Policies {
     /// Units:   bytes
     pub(crate) fn used(&self, rule: &Rule, used: &UsedRule, party: &Party<'_>) -> u64 {
         let Some(period) = &used.per else { return party.used };
-        let of =
-            |path: &std::sync::Arc<str>| self.usage.used(&period.label, Payer { subscriber: &party.subscriber, path });
+        let of = |path: &Arc<str>| self.usage.used(&period.label, Payer { subscriber: &party.subscriber, path });
         let all = 0..self.rules.paths.len();
         let paths: &mut dyn Iterator<Item = usize> =
             if rule.is_total() { &mut all.into_iter() } else { &mut rule.paths.iter().copied() };

@@ -37,7 +37,7 @@ const LEAST: u64 = 64_000;
 const NOISE: i64 = 64 * 1024 * 100;
 /// For so long nothing of note, and it is idle.
 const IDLE: Duration = Duration::from_secs(1);
-/// For so long below what it may carry, and it cannot.
+/// For so long below its share though it may carry more, and it cannot.
 const UNREACHED: Duration = Duration::from_secs(2);
 
 impl Share {
@@ -83,8 +83,9 @@ impl Share {
             self.rate = None;
             return;
         }
-        let below = self.rate.is_some_and(|rate| self.path.rate() < rate / 10 * 7);
-        let unused = self.unused.update(below && self.owed > 0, now, Duration::ZERO);
+        // Pacing may be less exact than it should be: only a path that was offered nearly twice its share cannot reach it.
+        let offered = self.rate.is_some_and(|rate| i128::from(rate) * 10 >= self.due(percent) * 18);
+        let unused = self.unused.update(offered && self.owed > 0, now, Duration::ZERO);
         if unused.is_some_and(|unused| unused >= UNREACHED) {
             self.rate = None;
             self.unused = Since::new();
@@ -96,8 +97,13 @@ impl Share {
         }
     }
 
+    /// Its share of the present rate, in bit/s.
+    fn due(&self, percent: u8) -> i128 {
+        i128::from(self.whole.rate()) * i128::from(percent) / 100
+    }
+
     fn adjust(&mut self, percent: u8) {
-        let share = i128::from(self.whole.rate()) * i128::from(percent) / 100;
+        let share = self.due(percent);
         // Hundredths of bytes over milliseconds, as bit/s: × 8 × 1000 ÷ 100.
         let repay = i128::from(self.owed) * 80 / i128::from(REPAY_MS);
         let want = u64::try_from((share + repay).max(i128::from(LEAST))).unwrap_or(u64::MAX);

@@ -1,4 +1,7 @@
 mod world;
 
+mod arming;
 mod overflow;
+mod properties;
 mod select;
+mod share;

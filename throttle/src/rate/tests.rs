@@ -23,6 +23,25 @@ fn a_rate_settles_and_dies_down() {
 }
 
 #[test]
+fn looks_between_the_counts_do_not_make_it_tremble() {
+    let mut meter = Meter::new(Duration::from_millis(150));
+    let mut step = 0;
+    for tick in 1..2_000 {
+        step += 5;
+        // Counted every 100 ms, looked at every 5.
+        let bytes = if tick % 20 == 0 { 500_000 } else { 0 };
+        meter.push(bytes, Duration::from_millis(5));
+        if step > 2_000 {
+            assert!((39_500_000..40_500_000).contains(&meter.rate()), "{} at {tick}", meter.rate());
+        }
+    }
+    for _ in 0..200 {
+        meter.push(0, Duration::from_millis(5));
+    }
+    assert!(meter.rate() < 1_000_000, "{} a second later", meter.rate());
+}
+
+#[test]
 fn a_look_without_time_between_moves_it_by_what_it_saw() {
     let (mut once, mut twice) = (Meter::new(CONSTANT), Meter::new(CONSTANT));
     once.push(100_000, Duration::from_millis(100));
@@ -87,9 +106,10 @@ proptest! {
         let mut whole = Meter::new(CONSTANT);
         for (bytes, step) in &ticks {
             let step = Duration::from_millis(*step);
+            let bytes = bytes.map(|bytes| bytes.max(1));
             whole.push(bytes.iter().map(|bytes| u64::from(*bytes)).sum(), step);
             for (part, bytes) in parts.iter_mut().zip(bytes) {
-                part.push(u64::from(*bytes), step);
+                part.push(u64::from(bytes), step);
             }
         }
         let sum: u64 = parts.iter().map(Meter::rate).sum();

@@ -32,6 +32,8 @@ pub struct Options {
     pub settle: bool,
     /// Rounds, where the experiment has rounds; its own number by default.
     pub rounds: Option<usize>,
+    /// Only the cells whose name contains this, where the experiment has many.
+    pub cell: Option<&'static str>,
     /// What is under test.
     pub subject: Subject,
 }

@@ -12,6 +12,8 @@ struct World {
     demand: u64,
     now: Duration,
     paced: Option<u64>,
+    /// What a paced subflow gets through, in percent of what it may.
+    exact: u64,
     moved: [u64; 2],
     changes: usize,
 }
@@ -25,13 +27,14 @@ impl World {
             demand: u64::MAX,
             now: Duration::ZERO,
             paced: None,
+            exact: 94,
             moved: [0; 2],
             changes: 0,
         }
     }
 
     fn tick(&mut self, millis: u64) {
-        let may = self.paced.map_or(u64::MAX, |rate| rate / 100 * 94).min(self.capacity[0]);
+        let may = self.paced.map_or(u64::MAX, |rate| rate / 100 * self.exact).min(self.capacity[0]);
         // Both are offered data; where there is not enough for both, the scheduler gives them parts of it.
         let sum = may.saturating_add(self.capacity[1]);
         let part = |rate: u64| {
@@ -92,6 +95,18 @@ fn a_path_that_cannot_reach_its_share_is_free() {
     world.capacity[0] = 5 * MBIT;
     world.run(100);
     assert_eq!(world.share.rate(), None, "and let go when it gets worse");
+}
+
+/// A paced subflow may get less through than it may: then it is let send more, not let go.
+#[test]
+fn pacing_that_is_not_exact_is_made_up_for() {
+    for exact in [60, 80, 110] {
+        let mut world = World { exact, ..World::new(30, 40 * MBIT, 40 * MBIT) };
+        world.run(100);
+        let part = world.run(100);
+        assert!((28.0..32.0).contains(&part), "{part} % at {exact} %");
+        assert_eq!(world.changes, 1, "at {exact} %");
+    }
 }
 
 #[test]

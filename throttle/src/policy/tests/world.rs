@@ -17,6 +17,12 @@ pub(super) const MBIT: u64 = 1_000_000;
 /// Saturday, 1 January 2000, 00:00 UTC.
 pub(super) const START: Duration = Duration::from_secs(946_684_800);
 
+/// The rules of a configuration file.
+pub(super) fn configured(text: &str) -> Rules {
+    let config = anabranch_config::parse(text, std::path::Path::new("test.toml"));
+    Rules::from(&config.unwrap_or_else(|error| panic!("{error}")))
+}
+
 /// `dsl` (10.1.0.0/16, cost 1, 40 Mbit/s) and `lte` (10.2.0.0/16, cost 10).
 pub(super) fn paths() -> Vec<PathRule> {
     vec![path("dsl", "10.1.0.0/16", 1, Some(40)), path("lte", "10.2.0.0/16", 10, None)]
@@ -98,6 +104,8 @@ pub(super) struct World {
     pub(super) moved: BTreeMap<IpAddr, u64>,
     /// How often what is wanted of some subflow became something else.
     pub(super) changes: usize,
+    /// Milliseconds since the last tick that have gone by already.
+    awake: u64,
 }
 
 pub(super) fn ip(text: &str) -> IpAddr {
@@ -114,6 +122,7 @@ impl World {
             decisions: Decisions::default(),
             moved: BTreeMap::new(),
             changes: 0,
+            awake: 0,
         }
     }
 
@@ -205,12 +214,14 @@ impl World {
     pub(super) fn tick(&mut self, millis: u64) {
         for direction in [Direction::Download, Direction::Upload] {
             // What is left of each line, in bytes.
-            let mut left: BTreeMap<_, _> = self.lines.iter().map(|(line, rate)| (*line, rate * millis / 8_000)).collect();
+            let mut left: BTreeMap<_, _> =
+                self.lines.iter().map(|(line, rate)| (*line, rate * millis / 8_000)).collect();
             for number in 0..self.conns.len() {
                 self.carry(number, direction, millis, &mut left);
             }
         }
-        self.at += Duration::from_millis(millis);
+        self.at += Duration::from_millis(millis.saturating_sub(self.awake));
+        self.awake = 0;
         self.decide();
     }
 
@@ -218,6 +229,13 @@ impl World {
         for _ in 0..seconds * 10 {
             self.tick(100);
         }
+    }
+
+    /// Lets time go by without looking at the counters, and decides anew: as when something else wakes the loop.
+    pub(super) fn wake(&mut self, millis: u64) {
+        self.at += Duration::from_millis(millis);
+        self.awake += millis;
+        self.decide();
     }
 
     /// Rates over so many seconds, in tenths of Mbit/s, by address.
@@ -247,9 +265,7 @@ impl World {
         flow.backlog = (flow.backlog + flow.demand * millis / 8_000).min(4_000_000);
         let mut offer = flow.backlog.min(flow.taken.map_or(u64::MAX, |rate| rate * millis / 8_000));
         let free = |index: usize, subflow: &Subflow| {
-            subflow.is_live()
-                && !subflow.backup_by_client
-                && !matches!(holds[index], Some(Hold::Backup | Hold::Closed))
+            subflow.is_live() && !subflow.backup_by_client && !matches!(holds[index], Some(Hold::Backup | Hold::Closed))
         };
         let any = conn.view.subflows.iter().enumerate().any(|(index, subflow)| free(index, subflow));
         let usable: Vec<_> = (0..holds.len())
@@ -274,9 +290,10 @@ impl World {
         offer = offer.min(sum);
         let starved = offer == sum;
         for (index, may) in usable.into_iter().zip(may) {
-            let bytes = if sum == 0 { 0 } else { offer * may / sum };
             let subflow = &mut conn.view.subflows[index];
             let line = subflow.client().ip();
+            // Two subflows of one connection may share a line.
+            let bytes = (offer * may).checked_div(sum).unwrap_or(0).min(left[&line]);
             *left.get_mut(&line).unwrap() -= bytes;
             *self.moved.entry(line).or_default() += bytes;
             flow.backlog -= bytes;
@@ -296,7 +313,9 @@ impl World {
         }
     }
 
-    /// The client's address that everything of a connection came by.
+    /// What came by one address, of everything.
+    ///
+    /// Units:   thousandths
     pub(super) fn share(&self, address: &str) -> u64 {
         let all: u64 = self.moved.values().sum();
         self.moved.get(&ip(address)).copied().unwrap_or(0) * 1000 / all.max(1)

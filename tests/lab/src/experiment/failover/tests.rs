@@ -24,7 +24,7 @@ fn sample(cell: &str, gap_ms: u64, lost: u64) -> Sample {
 }
 
 fn judged(samples: &[Sample]) -> Report {
-    let options = Options { quick: true, settle: false, rounds: None, subject: Subject::Floor };
+    let options = Options { quick: true, settle: false, rounds: None, cell: None, subject: Subject::Floor };
     let cells = [cell("connect down download", Cut::Down), cell("connect silent download", Cut::Silent)];
     let mut report = Report::new("failover", json!({}));
     judge(&mut report, &options, &cells, samples);

@@ -10,7 +10,7 @@ fn names_are_read_as_words_and_truth() {
 
 #[test]
 fn the_kernel_really_falls_back_where_a_case_says_so() {
-    let options = Options { quick: true, settle: false, rounds: Some(1), subject: Subject::Floor };
+    let options = Options { quick: true, settle: false, rounds: Some(1), cell: None, subject: Subject::Floor };
     for case in cases() {
         let tally = observe(&case, &options).expect("runs");
         let asked = if case.pushes { 8 } else { 6 };

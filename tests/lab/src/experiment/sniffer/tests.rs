@@ -16,7 +16,7 @@ fn a_time_too_short_to_count_is_no_rate() {
 
 #[test]
 fn honest_hosts_are_believed_and_forged_handshakes_make_no_connection() {
-    let options = Options { quick: true, settle: false, rounds: Some(1), subject: Subject::Floor };
+    let options = Options { quick: true, settle: false, rounds: Some(1), cell: None, subject: Subject::Floor };
     let mut report = Report::new("sniffer", json!({}));
     state::flood(&mut report, &options).unwrap();
     assert_eq!(report.figures["real_connection_tracked"], json!(1.0), "{report:?}");

@@ -40,7 +40,8 @@ const RELEASE_MS: f64 = 1_000.0;
 fn measure(options: &Options) -> Result<Report> {
     let rounds = options.rounds(5, 1);
     let times = options.pick(Times::FULL, Times::QUICK);
-    let cells = cells(options);
+    let mut cells = cells(options);
+    cells.retain(|cell| options.cell.is_none_or(|text| cell.name.contains(text)));
     let mut report = Report::new(
         "throttle",
         json!({"rounds": rounds, "cells": cells.iter().map(|cell| cell.name).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use play::Free;
 const FREE: Free = Free { tcp: 38e6, alone: 38e6 };
 
 fn cell() -> Cell {
-    cells(&Options { quick: false, settle: false, rounds: None, subject: Subject::Anabranch }).swap_remove(0)
+    cells(&Options { quick: false, settle: false, rounds: None, cell: None, subject: Subject::Anabranch }).swap_remove(0)
 }
 
 /// A trace of two links whose rates, in Mbit/s, are told by steps of time in ms.
@@ -71,7 +71,7 @@ fn a_path_that_breaks_out_has_not_settled_before() {
 
 #[test]
 fn the_cells_are_those_that_were_asked_for() {
-    let options = |quick| Options { quick, settle: false, rounds: None, subject: Subject::Anabranch };
+    let options = |quick| Options { quick, settle: false, rounds: None, cell: None, subject: Subject::Anabranch };
     let (full, quick) = (cells(&options(false)), cells(&options(true)));
     assert_eq!((full.len(), quick.len()), (12, 4));
     assert!(full.iter().all(|cell| cell.accepted == [0, 2] && !cell.free.contains(&cell.held)));
