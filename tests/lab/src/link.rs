@@ -38,6 +38,9 @@ pub enum Hop {
     Emulator(Impairment),
     /// A router that removes MPTCP options.
     Middlebox(Middlebox),
+    /// A switch. What the edge's kernel has noted on a frame (that it came from an IFB, and taps need not see it) is gone behind it,
+    /// as it is behind a wire.
+    Switch,
 }
 
 impl Link {
@@ -70,6 +73,13 @@ impl Link {
     #[must_use]
     pub fn middlebox(mut self, middlebox: Middlebox) -> Self {
         self.hops.push(Hop::Middlebox(middlebox));
+        self
+    }
+
+    /// With a switch in the way.
+    #[must_use]
+    pub fn switched(mut self) -> Self {
+        self.hops.push(Hop::Switch);
         self
     }
 

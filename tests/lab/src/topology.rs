@@ -65,6 +65,13 @@ impl Builder {
         self
     }
 
+    /// Puts a switch before the edge's end of every link.
+    #[must_use]
+    pub fn switched(mut self) -> Self {
+        self.links = self.links.into_iter().map(Link::switched).collect();
+        self
+    }
+
     /// Sets a sysctl at the client.
     #[must_use]
     pub fn client_sysctl(mut self, key: &str, value: &str) -> Self {

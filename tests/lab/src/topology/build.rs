@@ -146,10 +146,24 @@ fn join(
                 emulators.push(Emulator::start(ns, "near", "far", impairment.clone())?);
             }
             Hop::Middlebox(middlebox) => route(ns, number, middlebox)?,
+            Hop::Switch => switch(ns)?,
         }
     }
     hops.extend(chain);
     Ok(())
+}
+
+/// A bridge that forwards from its first frame on.
+fn switch(ns: &Namespace) -> Result<()> {
+    let mut lines = vec!["link add switch type bridge forward_delay 0 mcast_snooping 0".to_owned()];
+    for device in ["near", "far", "switch"] {
+        lines.push(format!("link set {device} addrgenmode none"));
+        if device != "switch" {
+            lines.push(format!("link set {device} master switch"));
+        }
+        lines.push(format!("link set {device} up"));
+    }
+    ns.ip_batch(&lines)
 }
 
 /// A router that is invisible to both sides: it answers for the other side's addresses on either.

@@ -22,10 +22,11 @@ fn every_link_carries_both_families_through_its_hops() {
         .link(Link::new("shaped and slow").mbit(20).delay_ms(20))
         .link(Link::new("boxed").middlebox(strip.clone()))
         .link(Link::new("both").middlebox(strip).delay_ms(20))
+        .link(Link::new("switched").mbit(20).switched())
         .build()
         .expect("builds");
     for family in [Family::V4, Family::V6] {
-        for (link, at_least, at_most) in [(1, 0, 15), (2, 40, 75), (3, 0, 15), (4, 40, 75)] {
+        for (link, at_least, at_most) in [(1, 0, 15), (2, 40, 75), (3, 0, 15), (4, 40, 75), (5, 0, 15)] {
             handshake(&topology, link, family);
             // The first one also resolved the neighbours.
             let took = handshake(&topology, link, family).as_millis();

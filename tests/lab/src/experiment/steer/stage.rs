@@ -77,7 +77,7 @@ impl Stage {
     /// Builds it and starts the proxy.
     pub(super) fn start(setting: &Setting, options: &Options) -> Result<Self> {
         ensure!(options.subject == Subject::Anabranch, "the floor has no policies: nothing can be shown of it");
-        let topology = setting.links.build()?;
+        let topology = setting.links.clone().switched().build()?;
         let extra = format!("{STEERING}{}\n{}{}", setting.steering, paths(topology.links()), setting.policies);
         Self::start_with(
             topology,
