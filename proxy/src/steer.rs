@@ -49,8 +49,10 @@ pub struct Desk {
     witnesses: Mutex<Witnesses>,
     /// The kernel tells of what happens, as it happens.
     kernel_tells: AtomicBool,
-    /// How often sockets are looked at, in milliseconds.
+    /// How often sockets are looked at.
     interval: Interval,
+    /// When they were last, in milliseconds since the Unix epoch.
+    looked: AtomicU64,
     /// Connections of others that pass are steered: this is a router.
     passing: bool,
     /// Where the proxy hears what is wanted of it, while one is linked.
@@ -88,6 +90,9 @@ pub struct Steer {
 /// How long one witness may be behind the other before that is a disagreement: longer than two looks at the sockets.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a start waits for the engine.
+const OPENING: Duration = Duration::from_secs(5);
+
 /// News and orders that wait for the engine.
 const ORDERS: usize = 64;
 
@@ -106,6 +111,7 @@ impl Desk {
             witnesses: Mutex::default(),
             kernel_tells: AtomicBool::new(false),
             interval: Interval { configured: config.sniffer.interval, wanted: AtomicU64::new(0) },
+            looked: AtomicU64::new(0),
             passing: config.process.role == Role::Steer && !config.sniffer.interfaces.is_empty(),
             directives: Mutex::default(),
             engine: Mutex::default(),
@@ -180,8 +186,20 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
     }
     let (config, shared) = (config.clone(), desk.clone());
     let kernel = config.sniffer.kernel;
-    let steers = move || Engine::new(&shared, &config).run(&inbox);
+    let (opened, ready) = std::sync::mpsc::sync_channel(1);
+    let steers = move || {
+        let engine = Engine::new(&shared, &config);
+        // Whoever started us may have gone on.
+        if opened.try_send(()).is_err() {
+            tracing::debug!("nobody waits for the engine");
+        }
+        engine.run(&inbox);
+    };
     threads.push(std::thread::Builder::new().name(ENGINE.into()).spawn(steers)?);
+    // Connections obey from their beginning or not at all, so the first one must not come before the path manager is ours.
+    if ready.recv_timeout(OPENING).is_err() {
+        tracing::warn!("policies are not carried out yet: opening what that takes lasts longer than usual");
+    }
     let shared = desk.clone();
     let live = move || {
         runtime.block_on(async {

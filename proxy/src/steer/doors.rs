@@ -5,6 +5,7 @@
 //! [`Doors::close`] the kernel is as it was found.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anabranch_config::{PathManagement, Steering};
@@ -264,7 +265,7 @@ impl Doors {
         match op {
             Op::Demote(subflow) => self.set_backup(*subflow, true),
             Op::Promote(subflow) => self.set_backup(*subflow, false),
-            Op::Close(subflow) => self.command(*subflow, |pm, token, ends| pm.subflow_destroy(token, ends)),
+            Op::Close(subflow) => self.close_subflow(*subflow),
             Op::Arm(armed) => match self.shaper() {
                 Some(shaper) => arm(shaper, armed).map_err(|error| failed(&error)),
                 None => Err(lacking("nftables")),
@@ -287,6 +288,17 @@ impl Doors {
         self.command(subflow, |pm, token, ends| pm.set_flags(token, ends, backup))
     }
 
+    fn close_subflow(&mut self, subflow: SubflowKey) -> Result<(), Failure> {
+        let destroy = |pm: &mut PathManager, token, ends| pm.subflow_destroy(token, ends);
+        match self.command(subflow, destroy) {
+            // What came through a dual-stack listener is an IPv6 socket, and this command compares addresses as sockets have them.
+            Err(failure) if failure.gone && subflow.flow.source().is_ipv4() => self.command(subflow, |pm, token, ends| {
+                destroy(pm, token, SubflowAddresses { local: mapped(ends.local), remote: mapped(ends.remote) })
+            }),
+            done => done,
+        }
+    }
+
     fn command(
         &mut self,
         subflow: SubflowKey,
@@ -297,6 +309,14 @@ impl Doors {
         let ends = SubflowAddresses { local: subflow.flow.source(), remote: subflow.flow.destination() };
         command(&mut manager.commands, token.0, ends)
             .map_err(|error| Failure { gone: error.is_gone(), message: chain(&error) })
+    }
+}
+
+/// An IPv4 address as IPv6 sockets have it.
+fn mapped(end: SocketAddr) -> SocketAddr {
+    match end.ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), end.port()),
+        IpAddr::V6(_) => end,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TrySendError};
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use anabranch_throttle::view::View;
 use tokio::sync::oneshot;
 
 use super::doors::{Closed, Doors};
+use super::kernel::millis;
 use super::orders::{Order, Reply};
 use super::usage::Ledger;
-use super::view::{Interfaces, view};
+use super::view::{Interfaces, Scope, view};
 use super::{Desk, now};
 use crate::http::chain;
 
@@ -53,8 +55,12 @@ pub(super) struct Engine<'a> {
     pub(super) planner: Planner,
     pub(super) doors: Result<Doors, Closed>,
     interfaces: Interfaces,
+    ports: Vec<u16>,
     pub(super) ledger: Ledger,
     tended: Duration,
+    /// What is known has to be from after this before anything is decided: while there was no policy, sockets were looked at rarely, and
+    /// what they moved since would pass for a burst.
+    fresh_after: u64,
 }
 
 impl<'a> Engine<'a> {
@@ -70,8 +76,10 @@ impl<'a> Engine<'a> {
             planner: Planner::new(Abilities::NONE, settings(&config.steering)),
             doors: Err(Closed::NoPolicy),
             interfaces: Interfaces::default(),
+            ports: ports(config),
             ledger,
             tended: Duration::ZERO,
+            fresh_after: 0,
         };
         if let Err(closed) = engine.open_or_close() {
             tracing::error!(why = %chain(&closed), "policies are not carried out; bytes are carried all the same");
@@ -114,6 +122,9 @@ impl<'a> Engine<'a> {
         if self.policies.is_empty() {
             return HOUSEKEEPING;
         }
+        if self.desk.looked.load(Ordering::Acquire) <= self.fresh_after && self.desk.kernel_tells() {
+            return TRANSITION;
+        }
         let view = self.look(at);
         let decisions = self.policies.decide(&view);
         if self.acts() {
@@ -154,13 +165,14 @@ impl<'a> Engine<'a> {
         }
         let sessions: HashMap<Token, _> =
             self.desk.sessions.lock().values().map(|session| (session.token, session.clone())).collect();
-        let passing = self.desk.passing;
-        view(&self.desk.facts.lock(), &sessions, &self.interfaces, passing, at)
+        let scope = Scope { sessions: &sessions, ports: &self.ports, passing: self.desk.passing };
+        view(&self.desk.facts.lock(), &scope, &self.interfaces, at)
     }
 
     /// Takes over what a reload changed; what was applied by hand is void.
     fn configure(&mut self, config: &Config) {
         self.configured = Rules::from(config);
+        self.ports = ports(config);
         self.steering = config.steering.clone();
         if let Err(closed) = self.replace(self.configured.clone()) {
             tracing::error!(why = %chain(&closed), "policies are not carried out; bytes are carried all the same");
@@ -171,6 +183,9 @@ impl<'a> Engine<'a> {
     ///
     /// Errors: the kernel cannot be steered: the rules are in force, and nothing is done about them
     pub(super) fn replace(&mut self, rules: Rules) -> Result<(), Closed> {
+        if self.policies.is_empty() {
+            self.fresh_after = millis(now());
+        }
         self.policies.replace(rules);
         self.open_or_close()
     }
@@ -225,6 +240,11 @@ impl<'a> Engine<'a> {
             doors.close();
         }
     }
+}
+
+/// The ports of our listeners.
+fn ports(config: &Config) -> Vec<u16> {
+    config.listeners.iter().map(|listener| listener.address.port()).filter(|port| *port != 0).collect()
 }
 
 pub(super) fn settings(steering: &Steering) -> Settings {

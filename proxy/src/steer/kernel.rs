@@ -53,16 +53,20 @@ pub(super) fn open(desk: &Desk) -> Option<Opened> {
 pub(super) fn run(desk: &Desk, Opened(mut events, mut diag): Opened, stop: &AtomicBool) {
     tracing::info!("the kernel is a witness: path manager events and sockets");
     let mut sockets = Look::default();
-    let mut due = Instant::now();
+    let (mut looked, mut rest) = (None::<Instant>, Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
+        // Asked anew each time: a policy that has just come wants to know more often.
+        let mut due = looked.map_or(now, |looked| looked + desk.interval().max(rest));
         if now >= due {
             if let Err(error) = sockets.again(desk, &mut diag) {
                 tracing::debug!(why = %chain(&error), "the sockets cannot be asked");
                 // The socket is of no use after an error; the next look has another.
                 diag = SockDiag::open().unwrap_or(diag);
             }
-            due = Instant::now() + desk.interval().max(now.elapsed() * SHARE);
+            (looked, rest) = (Some(now), now.elapsed() * SHARE);
+            due = now + desk.interval().max(rest);
+            desk.looked.store(millis(super::now()), Ordering::Release);
             desk.poke();
         }
         if let Err(error) = wait_readable(&[&events], WAIT.min(due.saturating_duration_since(now))) {
@@ -78,10 +82,15 @@ pub(super) fn run(desk: &Desk, Opened(mut events, mut diag): Opened, stop: &Atom
             }
             Taken::Lost => {
                 desk.witnesses.lock().events_lost += 1;
-                due = Instant::now();
+                looked = None;
             }
         }
     }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn millis(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a thread of its own: nobody else waits")]

@@ -36,23 +36,30 @@ impl Interfaces {
     }
 }
 
-/// Everything that may be steered, as it is known now. `passing`: connections of others too, as the wire tells of them.
-pub(super) fn view(
-    facts: &FactsTable,
-    sessions: &HashMap<Token, SessionFacts>,
-    interfaces: &Interfaces,
-    passing: bool,
-    at: Duration,
-) -> View {
+/// Which connections may be steered.
+#[derive(Debug)]
+pub(super) struct Scope<'a> {
+    /// Those of the proxy's sessions.
+    pub(super) sessions: &'a HashMap<Token, SessionFacts>,
+    /// Those that came to these ports of ours: the proxy has not told of them yet, but a subflow that joins does not wait for that.
+    pub(super) ports: &'a [u16],
+    /// Those of others too, as the wire tells of them.
+    pub(super) passing: bool,
+}
+
+/// Everything that may be steered, as it is known now.
+pub(super) fn view(facts: &FactsTable, scope: &Scope<'_>, interfaces: &Interfaces, at: Duration) -> View {
     let mut connections = Vec::new();
     for (kernel, wire) in facts.known() {
         match kernel {
             Some(kernel) => {
-                if let Some(session) = sessions.get(&kernel.token) {
+                let session = scope.sessions.get(&kernel.token);
+                let came = |subflow: &KernelSubflow| scope.ports.contains(&subflow.flow.source().port());
+                if session.is_some() || kernel.subflows.iter().any(came) {
                     connections.push(ours(kernel, session, interfaces));
                 }
             }
-            None if passing => connections.extend(wire.iter().filter(|one| one.end.is_none()).map(passing_by)),
+            None if scope.passing => connections.extend(wire.iter().filter(|one| one.end.is_none()).map(passing_by)),
             None => {}
         }
     }
@@ -68,15 +75,15 @@ pub(crate) fn view_of_capture(connections: impl Iterator<Item = ConnectionFacts>
     View { at, connections }
 }
 
-/// A connection that ends in a session.
-fn ours(kernel: &KernelConnection, session: &SessionFacts, interfaces: &Interfaces) -> Connection {
+/// A connection that ends here, in a session if that is known.
+fn ours(kernel: &KernelConnection, session: Option<&SessionFacts>, interfaces: &Interfaces) -> Connection {
     let mut subflows: Vec<_> = kernel.subflows.iter().map(|subflow| own_subflow(subflow, interfaces)).collect();
     subflows.sort_by_key(|subflow| (subflow.kind != Some(SubflowKind::Initial), subflow.flow));
     Connection {
         key: ConnectionKey::Ours(kernel.token),
-        listener: Some(session.listener.clone()),
-        subscriber: session.subscriber.clone(),
-        destination: session.destination,
+        listener: session.map(|session| session.listener.clone()),
+        subscriber: session.and_then(|session| session.subscriber.clone()),
+        destination: session.and_then(|session| session.destination),
         fallback: kernel.fallback == Some(true),
         waiting: kernel.waiting,
         subflows,

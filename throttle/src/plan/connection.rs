@@ -12,6 +12,10 @@ use crate::view::{self, ConnectionKey, SubflowKey, View};
 /// A connection that was let go because a subflow died is held again when another has lived for so long.
 const TOGETHER: Duration = Duration::from_secs(1);
 
+/// The least a connection may be bound to, and the most.
+const SMALL: u32 = 4 * 1024;
+const LARGE: u32 = 16 * 1024;
+
 /// So long after a connection was first seen, what joins its first data has joined.
 const SETTLED: Duration = Duration::from_millis(500);
 
@@ -91,10 +95,12 @@ impl Planner {
     fn bound_of(&self, connection: &view::Connection) -> Option<u32> {
         let held = connection.keyed().filter(|(key, _)| self.is_held_to_a_rate(*key));
         let slowest = held.map(|(_, subflow)| subflow.rtt.unwrap_or_default()).max()?;
-        Some(match slowest.as_millis() {
-            0..5 => 4 * 1024,
-            5..20 => 8 * 1024,
-            _ => 16 * 1024,
+        let bound = self.connections.get(&connection.key).and_then(|known| known.bound);
+        // Where it was before it stays a little longer: round-trip times rise and fall with what waits on the way.
+        Some(match (slowest.as_millis(), bound) {
+            (0..5, _) | (5..10, Some(SMALL)) => SMALL,
+            (30.., _) | (15..30, Some(LARGE)) => LARGE,
+            _ => 8 * 1024,
         })
     }
 
