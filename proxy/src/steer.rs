@@ -129,6 +129,11 @@ impl Desk {
         self.interval.wanted.store(millis, Ordering::Relaxed);
     }
 
+    /// Whether a policy is in force.
+    fn is_steered(&self) -> bool {
+        self.interval.wanted.load(Ordering::Relaxed) > 0
+    }
+
     /// How often the sockets are to be looked at.
     fn interval(&self) -> Duration {
         match self.interval.wanted.load(Ordering::Relaxed) {

@@ -82,7 +82,7 @@ impl Doors {
             Ownership::claim(steering.table.as_str()).map_err(|error| Closed::NotOurs(chain(&error).into()))?;
         let noted = Shaper::observe(&names(steering)).ok().and_then(|found| found.device?.note);
         release_sockets(Pacer::open().ok().as_mut());
-        let manager = take_over(steering, desk, noted.as_deref());
+        let manager = take_over(steering, desk, noted.as_deref())?;
         let former = manager.as_ref().ok().map(|manager| &manager.former);
         let guard = Guard::start(steering, former)
             .map_err(|error| tracing::warn!(%error, "nobody tidies up should this process be killed"))
@@ -97,6 +97,7 @@ impl Doors {
         if self.shaping.is_some() {
             return Ok(());
         }
+        refuse_absent(steering)?;
         let options = Options { subflows: steering.subflows, lease: steering.lease, adopt: steering.adopt };
         let shaper = match Shaper::open(&names(steering), options) {
             Ok(mut shaper) => {
@@ -362,6 +363,18 @@ fn arm(shaper: &mut Shaper, armed: &[(Arming, Option<Slot>)]) -> Result<(), Shap
     }
 }
 
+/// Refuses to begin at an interface that is not there: a name spelt wrong would leave everything behind it as it is. One that goes away
+/// later is waited for.
+fn refuse_absent(steering: &Steering) -> Result<(), Closed> {
+    let Ok(there) = Links::open().and_then(|mut links| links.list()) else { return Ok(()) };
+    let absent = steering.interfaces.iter().find(|name| !there.iter().any(|link| link.name == name.as_str()));
+    absent.map_or(Ok(()), |name| {
+        let known: Vec<_> = there.iter().map(|link| link.name.as_str()).collect();
+        let known = known.join(", ");
+        Err(Closed::Taken(format!("interface {name} (steering.interfaces) is not there; expected some of: {known}").into()))
+    })
+}
+
 /// Has packets met at the interfaces that are named, or at every one with an address.
 fn watch(shaper: &mut Shaper, links: &mut Links, steering: &Steering) -> Result<(), ShaperError> {
     let Ok(all) = links.list() else { return Ok(()) };
@@ -462,17 +475,23 @@ impl Management {
 }
 
 /// Takes the namespace's path manager over, or says why not. `noted`: what it was before a predecessor that was killed.
-fn take_over(steering: &Steering, desk: &Desk, noted: Option<&str>) -> Result<Management, String> {
+/// Errors: [`Closed`] — somebody else manages paths here
+fn take_over(steering: &Steering, desk: &Desk, noted: Option<&str>) -> Result<Result<Management, String>, Closed> {
     if steering.path_manager == PathManagement::Kernel {
-        return Err("steering.path_manager = \"kernel\" leaves the path manager alone".to_owned());
+        return Ok(Err("steering.path_manager = \"kernel\" leaves the path manager alone".to_owned()));
     }
     if !desk.kernel_tells() {
-        return Err("the kernel is no witness (sniffer.kernel), and without a listener nobody could join".to_owned());
+        return Ok(Err("the kernel is no witness (sniffer.kernel), and without a listener nobody could join".to_owned()));
     }
     if let Some(process) = sysctl::path_manager_daemon() {
         let fix = "stop it, or say steering.path_manager = \"kernel\"";
-        return Err(format!("mptcpd (process {process}) manages paths here; {fix}"));
+        return Err(Closed::Taken(format!("mptcpd (process {process}) manages paths here; {fix}").into()));
     }
+    Ok(switch(noted))
+}
+
+/// Switches to the userspace path manager.
+fn switch(noted: Option<&str>) -> Result<Management, String> {
     let mut commands = PathManager::open().map_err(|error| chain(&error))?;
     let endpoints = commands.endpoints().map_err(|error| chain(&error))?;
     let now = sysctl::path_manager().map_err(|error| chain(&error))?;

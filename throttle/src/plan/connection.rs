@@ -10,7 +10,7 @@ use crate::op::Op;
 use crate::view::{self, ConnectionKey, SubflowKey, View};
 
 /// A connection that was let go because a subflow died is held again when another has lived for so long.
-const TOGETHER: Duration = Duration::from_secs(1);
+const TOGETHER: Duration = Duration::from_millis(300);
 
 /// The least a connection may be bound to, and the most.
 const SMALL: u32 = 4 * 1024;
