@@ -70,12 +70,17 @@ impl Series {
     ///
     /// Units: bit/s
     pub fn windows(&self, from: Duration, to: Duration) -> Vec<(Duration, f64)> {
-        let (width, first, end) = (index(WINDOW), index(from + BIN - Duration::from_nanos(1)), index(to));
+        self.windows_of(WINDOW, from, to)
+    }
+
+    /// As [`Series::windows`], of another width.
+    fn windows_of(&self, wide: Duration, from: Duration, to: Duration) -> Vec<(Duration, f64)> {
+        let (width, first, end) = (index(wide), index(from + BIN - Duration::from_nanos(1)), index(to));
         let bin = |at: usize| self.bins.get(at).copied().unwrap_or(0);
         let mut held: u64 = (first..first + width).map(bin).sum();
         let mut windows = Vec::new();
         for start in first..(end + 1).saturating_sub(width) {
-            windows.push((time(start), bits(held) / WINDOW.as_secs_f64()));
+            windows.push((time(start), bits(held) / wide.as_secs_f64()));
             held = held + bin(start + width) - bin(start);
         }
         windows
@@ -88,7 +93,12 @@ impl Series {
 
     /// The rate of the richest window of a span; `None` when none fits.
     pub fn richest(&self, from: Duration, to: Duration) -> Option<f64> {
-        highest(self.windows(from, to).into_iter().map(|(_, rate)| rate))
+        self.richest_over(WINDOW, from, to)
+    }
+
+    /// As [`Series::richest`], by windows of another width.
+    pub fn richest_over(&self, wide: Duration, from: Duration, to: Duration) -> Option<f64> {
+        highest(self.windows_of(wide, from, to).into_iter().map(|(_, rate)| rate))
     }
 
     /// The median of a span's windows; `None` when none fits.
@@ -100,7 +110,12 @@ impl Series {
     ///
     /// Shape: `None` when the last one still carries more, or none fits
     pub fn settled(&self, from: Duration, to: Duration, most: f64) -> Option<Duration> {
-        let windows = self.windows(from, to);
+        self.settled_over(WINDOW, from, to, most)
+    }
+
+    /// As [`Series::settled`], by windows of another width: of a low rate, a narrow window holds a handful of packets.
+    pub fn settled_over(&self, wide: Duration, from: Duration, to: Duration, most: f64) -> Option<Duration> {
+        let windows = self.windows_of(wide, from, to);
         let above = windows.iter().rposition(|&(_, rate)| rate > most);
         let first = above.map_or(0, |last| last + 1);
         windows.get(first).map(|(start, _)| start.saturating_sub(from))

@@ -65,10 +65,11 @@ impl Builder {
         self
     }
 
-    /// Puts a switch before the edge's end of every link.
+    /// Puts a switch into every link that has nothing else in its way.
     #[must_use]
     pub fn switched(mut self) -> Self {
-        self.links = self.links.into_iter().map(Link::switched).collect();
+        let switch = |link: Link| if link.hops.is_empty() { link.switched() } else { link };
+        self.links = self.links.into_iter().map(switch).collect();
         self
     }
 

@@ -29,6 +29,9 @@ use reference::{plain_tcp, single_mptcp};
 use stage::{Recording, Setting, Stage};
 use trace::{Trace, picture};
 
+/// By windows of this width a path is held against its rate: at 2 Mbit/s, a tenth of 250 ms are four packets.
+const HELD_WINDOW: Duration = Duration::from_secs(1);
+
 /// A time in milliseconds.
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

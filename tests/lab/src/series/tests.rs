@@ -63,6 +63,19 @@ fn it_has_settled_when_no_window_is_above_any_more() {
 }
 
 #[test]
+fn a_wide_window_forgives_the_shape_of_a_burst_and_not_its_bytes() {
+    // Every 100 ms a burst of 10 ms: 2 Mbit/s over any second, 2.4 Mbit/s over some 250 ms.
+    let mut series = Series::default();
+    (0..80).for_each(|number| series.add(ms(number * 100), 25_000));
+    let second = Duration::from_secs(1);
+    assert_eq!(series.richest(ms(0), ms(8_000)), Some(2.4 * MEGABIT));
+    assert_eq!(series.settled_over(second, ms(0), ms(8_000), 2.1 * MEGABIT), Some(ms(0)));
+    assert_eq!(series.richest_over(second, ms(0), ms(8_000)), Some(2.0 * MEGABIT));
+    series.add(ms(5_050), 25_000);
+    assert_eq!(series.settled_over(second, ms(0), ms(8_000), 2.1 * MEGABIT), Some(ms(5_060)));
+}
+
+#[test]
 fn it_is_back_when_a_window_reaches_it() {
     let back = steps(&[(0, 40), (8_300, 80)], 11_000);
     assert_eq!(back.reached(ms(8_000), ms(11_000), 80.0 * MEGABIT), Some(ms(300)));

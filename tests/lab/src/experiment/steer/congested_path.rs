@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::policies::policy;
-use super::{Recording, Setting, Stage, Trace, mbit, ms, picture};
+use super::{HELD_WINDOW, Recording, Setting, Stage, Trace, mbit, ms, picture};
 use crate::client::Way;
 use crate::experiment::{Experiment, Options, tell};
 use crate::flow::FlowSpec;
@@ -135,7 +135,7 @@ fn judge(trace: &Trace, cross: Cross) -> (f64, f64, f64) {
     // Off the path: path one carries all of it. Path two carries the cross traffic, where that comes through the proxy.
     let leave = match cross {
         Cross::Proxied => one.reached(CROSS, GONE, mbit(DEMAND) * 0.95),
-        Cross::Foreign => two.settled(CROSS, GONE, mbit(1) * 1.1),
+        Cross::Foreign => two.settled_over(HELD_WINDOW, CROSS, GONE, mbit(1) * 1.1),
     };
     // Back: the path carries of it again what it did before, or half of that.
     let before = two.rate(ms(1_000), CROSS);

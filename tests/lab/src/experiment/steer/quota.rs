@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::policies::policy;
-use super::{Setting, Stage, Trace, mbit, ms, picture, plain_tcp};
+use super::{HELD_WINDOW, Setting, Stage, Trace, mbit, ms, picture, plain_tcp};
 use crate::client::Way;
 use crate::experiment::{Experiment, Options, tell};
 use crate::link::Link;
@@ -61,7 +61,11 @@ fn measure(options: &Options) -> Result<Report> {
             used(&crossing).unwrap_or(f64::INFINITY) - QUOTA,
             killed.payload_two() + used(&second).unwrap_or(f64::INFINITY) - QUOTA,
             third.frames(2, Way::Download).excess(Duration::ZERO, mbit(RATE)),
-            third.frames(2, Way::Download).richest(CUT + ms(1_000), third.end).unwrap_or(f64::INFINITY) / mbit(RATE),
+            third
+                .frames(2, Way::Download)
+                .richest_over(HELD_WINDOW, CUT + ms(1_000), third.end)
+                .unwrap_or(f64::INFINITY)
+                / mbit(RATE),
             window,
         ];
         tell(&format!(
@@ -89,7 +93,7 @@ fn judge(report: &mut Report, samples: &[Vec<f64>; 5]) {
         ("used above the quota", "bytes", &samples[0]),
         ("used above the quota, killed half-way", "bytes", &samples[1]),
         ("above the rate, used up from the start", "bytes", &samples[2]),
-        ("richest window of a lone subflow", "ratio", &samples[3]),
+        ("richest second of a lone subflow", "ratio", &samples[3]),
         ("lowest window", "ratio", &samples[4]),
     ] {
         report.cell(name, unit, sample);
@@ -112,7 +116,8 @@ fn judge(report: &mut Report, samples: &[Vec<f64>; 5]) {
 
 /// What path two had carried when it was held; `None` when it never was.
 fn used(trace: &Trace) -> Option<f64> {
-    let settled = trace.frames(2, Way::Download).settled(Duration::ZERO, trace.end, mbit(RATE) * 1.1)?;
+    let settled =
+        trace.frames(2, Way::Download).settled_over(HELD_WINDOW, Duration::ZERO, trace.end, mbit(RATE) * 1.1)?;
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     Some(trace.payload(2, Way::Download).bytes(Duration::ZERO, settled) as f64)
 }

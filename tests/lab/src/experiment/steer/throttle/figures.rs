@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cells::{Cell, Rule};
 use super::play::{Free, Times};
 use super::{Trace, settled};
-use crate::experiment::steer::mbit;
+use crate::experiment::steer::{HELD_WINDOW, mbit};
 use crate::stats::{highest, lowest, median, round};
 
 /// A held path may carry so much more than its rate.
@@ -34,8 +34,10 @@ pub(super) struct Figures {
     ///
     /// Units: ms
     pub(super) release: f64,
-    /// The held path's richest window from one second on ÷ its rate; of a backup: Mbit/s.
+    /// The held path's richest second from one second on ÷ its rate; of a backup: Mbit/s.
     pub(super) held_most: Option<f64>,
+    /// The mean of it, likewise.
+    pub(super) held_mean: f64,
     /// The sum before the rule came.
     ///
     /// Units: Mbit/s
@@ -63,8 +65,9 @@ impl Figures {
         let full = total.middle(held.saturating_sub(Duration::from_millis(1_500)), held);
         let in_ms = |time: Option<Duration>, longest: Duration| time.unwrap_or(longest).as_secs_f64() * 1e3;
         let of = |value: Option<f64>, whole: f64| value.map(|value| value / whole.max(1.0));
+        let rate = if cell.rule == Rule::Backup { 1e6 } else { most / SLACK };
         Self {
-            settle: in_ms(watched.settled(held, released, most), released.saturating_sub(held)),
+            settle: in_ms(watched.settled_over(HELD_WINDOW, held, released, most), released.saturating_sub(held)),
             worst_window: of(total.poorest(held, trace.end), tcp),
             worst_delivery: of(trace.delivered().poorest(held, trace.end), tcp),
             steady: of(Some(total.rate(from, released)), alone),
@@ -72,14 +75,15 @@ impl Figures {
                 total.reached(released, trace.end, full.unwrap_or(f64::INFINITY) * FULL),
                 trace.end.saturating_sub(released),
             ),
-            held_most: of(watched.richest(from, released), if cell.rule == Rule::Backup { 1e6 } else { most / SLACK }),
+            held_most: of(watched.richest_over(HELD_WINDOW, from, released), rate),
+            held_mean: watched.rate(from, released) / rate,
             full: full.map(|full| full / 1e6),
             free: free.tcp / 1e6,
             subflows,
         }
     }
 
-    fn named(&self) -> [(&'static str, Option<f64>); 8] {
+    fn named(&self) -> [(&'static str, Option<f64>); 9] {
         [
             ("settle_ms", Some(self.settle)),
             ("worst_window_ratio", self.worst_window),
@@ -87,6 +91,7 @@ impl Figures {
             ("steady_ratio", self.steady),
             ("release_ms", Some(self.release)),
             ("held_most_ratio", self.held_most),
+            ("held_mean_ratio", Some(self.held_mean)),
             ("full_mbit", self.full),
             ("free_tcp_mbit", Some(self.free)),
         ]
@@ -98,13 +103,14 @@ impl fmt::Display for Figures {
         let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
         write!(
             f,
-            "settle {:4.0} ms, window {}, delivery {}, steady {}, release {:4.0} ms, held {}",
+            "settle {:4.0} ms, window {}, delivery {}, steady {}, release {:4.0} ms, held {} ({:.3})",
             self.settle,
             ratio(self.worst_window),
             ratio(self.worst_delivery),
             ratio(self.steady),
             self.release,
-            ratio(self.held_most)
+            ratio(self.held_most),
+            self.held_mean
         )
     }
 }

@@ -7,7 +7,8 @@ use play::Free;
 const FREE: Free = Free { tcp: 38e6, alone: 38e6 };
 
 fn cell() -> Cell {
-    cells(&Options { quick: false, settle: false, rounds: None, cell: None, subject: Subject::Anabranch }).swap_remove(0)
+    cells(&Options { quick: false, settle: false, rounds: None, cell: None, subject: Subject::Anabranch })
+        .swap_remove(0)
 }
 
 /// A trace of two links whose rates, in Mbit/s, are told by steps of time in ms.
@@ -64,7 +65,7 @@ fn a_stall_after_the_release_counts_too() {
 #[test]
 fn a_path_that_breaks_out_has_not_settled_before() {
     let out = figures([&[(0, 38)], &[(0, 38), (3_140, 2), (6_000, 30), (6_100, 2), (8_060, 38)]]);
-    assert!((out.settle - 3_090.0).abs() < 15.0 && out.held_most.is_some_and(|most| most > 5.0), "{out}");
+    assert!((out.settle - 3_090.0).abs() < 15.0 && out.held_most.is_some_and(|most| most > 2.0), "{out}");
     let never = figures([&[(0, 38)], &[(0, 38)]]);
     assert_eq!(never.settle, 5_000.0);
 }
