@@ -70,6 +70,8 @@ pub struct Planner {
     from_accept: Option<u32>,
     totals: BTreeMap<(ConnectionKey, Direction), (u32, BitRate)>,
     buckets: pool::Buckets,
+    /// Elements of subflows that live no more.
+    left: Vec<(SubflowKey, Direction)>,
     /// Operations that failed are not tried again before this.
     pauses: BTreeMap<&'static str, Duration>,
     changes: Vec<Changed>,
@@ -101,6 +103,7 @@ impl Planner {
             from_accept: None,
             totals: BTreeMap::new(),
             buckets: pool::Buckets::default(),
+            left: Vec::new(),
             pauses: BTreeMap::new(),
             changes: Vec::new(),
             deadline: None,
@@ -120,10 +123,14 @@ impl Planner {
         self.effects.observe(view, decisions, &self.subflows);
         self.aim(view, decisions);
         let mut ops = Ordered::default();
+        for (subflow, direction) in std::mem::take(&mut self.left) {
+            ops.push(Op::Remove { subflow, direction });
+        }
+        // First: what holds for those to come has the same classes whoever is there.
+        self.arm(decisions, &mut ops);
         self.classes(&mut ops);
         self.subflows(view, &mut ops);
         self.connections(view, decisions, &mut ops);
-        self.arm(decisions, &mut ops);
         self.totals(view, decisions, &mut ops);
         ops.into_ops().into_iter().filter(|op| !self.is_paused(op)).collect()
     }
@@ -188,7 +195,7 @@ impl Planner {
         self.deadline = Some(self.deadline.map_or(at, |due| due.min(at)));
     }
 
-    /// Forgets what lives no more. Its elements time out, and a slot is not given again before that.
+    /// Forgets what lives no more. A slot is not given again before what points to it has timed out.
     fn forget(&mut self, view: &View) {
         let living: BTreeSet<SubflowKey> =
             view.connections.iter().flat_map(|one| one.keyed()).map(|(key, _)| key).collect();
@@ -203,8 +210,11 @@ impl Planner {
 
     fn drop_subflow(&mut self, key: SubflowKey) {
         if let Some(subflow) = self.subflows.remove(&key) {
-            for put in [subflow.download, subflow.upload].into_iter().flatten() {
-                self.pool.leave(put.slot, key);
+            for (direction, put) in [(Direction::Download, subflow.download), (Direction::Upload, subflow.upload)] {
+                if let Some(put) = put {
+                    self.pool.leave(put.slot, key);
+                    self.left.push((key, direction));
+                }
             }
         }
     }
