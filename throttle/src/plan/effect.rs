@@ -35,6 +35,11 @@ const STEP: Duration = Duration::from_millis(80);
 /// Looks further apart than this do not follow each other.
 const GAP: Duration = Duration::from_secs(5);
 
+/// Of what a held subflow was given, more than this is not on its way but held up.
+///
+/// Units:  bytes
+const HELD_UP: u64 = 32 * 1024;
+
 /// A subflow's first looks do not count: its counters may have been old when the watch began, and what it moved since then would
 /// pass for a burst.
 const SETTLE: u8 = 3;
@@ -236,6 +241,7 @@ impl Effect {
                 }
                 continue;
             }
+            on_its_way += subflow.queued.unwrap_or_default().min(HELD_UP);
             let goal = known.subflows.get(&key).map_or(&Goal::Free, |known| &known.goal);
             if *goal != Goal::Free {
                 moved.held += since;

@@ -129,9 +129,8 @@ impl Planner {
         let subflow = self.subflows.entry(key).or_insert_with(|| Subflow::new(now));
         let former = std::mem::replace(&mut subflow.goal, goal);
         subflow.why = why;
-        let policy = intent.map(|intent| intent.policy.clone());
-        let changed =
-            !former.is_alike(&subflow.goal) || subflow.intent.as_ref().map(|intent| &intent.policy) != policy.as_ref();
+        let other = |intent: &Intent| subflow.intent.as_ref().map(|former| &former.policy) != Some(&intent.policy);
+        let changed = !former.is_alike(&subflow.goal) || intent.is_some_and(other);
         if let Some(intent) = intent {
             subflow.intent = Some(intent.clone());
         } else if !subflow.is_touched() {

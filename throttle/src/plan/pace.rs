@@ -1,7 +1,7 @@
 //! Holding a subflow to a rate at its socket: no more is given to it than it may send.
 //!
-//! A socket that has much to send already is demoted first and paced when it has drained. Where it cannot be demoted, what it may hold
-//! unsent is bounded first, and its pace then comes down by halves: so its window shrinks before the scheduler waits for it.
+//! A socket that has much to send already is demoted first and paced when it has drained. Where it cannot be demoted, or would go on
+//! sending since there is no other (a contract holds the last one too), what it may hold unsent is bounded first, and its pace then comes down by halves: so its window shrinks before the scheduler waits for it.
 
 use std::time::Duration;
 
@@ -54,13 +54,13 @@ impl Planner {
         // A socket with so little unsent changes its pace without harm, up and down (measured: 10 to 2 and 30 to 5 Mbit/s, no dip).
         let gentle = subflow.paced.is_some() && !subflow.eases;
         if !(gentle || drained || seen.sent == 0) {
-            if subflow.demoted.is_some() {
-                return;
-            }
-            if self.means(key.connection).demote {
-                return self.demote(key, subflow, ops);
-            }
-            return self.ease(key, seen, (subflow, wanted), ops);
+            return match subflow.demoted {
+                _ if subflow.alone || !self.means(key.connection).demote && subflow.demoted.is_none() => {
+                    self.ease(key, seen, (subflow, wanted), ops);
+                }
+                None => self.demote(key, subflow, ops),
+                Some(_) => {}
+            };
         }
         subflow.eases = false;
         if let Some(slot) = portion.slot {
@@ -68,7 +68,7 @@ impl Planner {
         }
         if differs(subflow.paced, wanted, now) {
             push(key, wanted, ops);
-        } else if drained {
+        } else if drained || subflow.demoted.is_some() && subflow.alone {
             ops.push(Op::Promote(key));
         }
     }

@@ -183,4 +183,10 @@ impl Buckets {
     pub(super) fn keep(&mut self, used: &BTreeSet<u32>) {
         self.numbers.retain(|_, number| used.contains(number));
     }
+
+    /// How many are in use.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
 }

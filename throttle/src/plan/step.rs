@@ -24,9 +24,16 @@ impl Planner {
     /// Takes in what is known of every subflow.
     pub(super) fn look(&mut self, view: &View) {
         for connection in &view.connections {
+            let demoted = |key| self.subflows.get(&key).is_some_and(|subflow| subflow.demoted.is_some());
+            let ways: Vec<_> = connection
+                .keyed()
+                .filter(|(key, seen)| seen.is_live() && !seen.backup_by_client && !demoted(*key))
+                .map(|(key, _)| key)
+                .collect();
             for (key, seen) in connection.keyed() {
                 let Some(subflow) = self.subflows.get_mut(&key) else { continue };
                 subflow.look(seen, self.now);
+                subflow.alone = ways.iter().all(|way| *way == key);
                 if let Some(why) = subflow.cannot("demote").map(str::to_owned) {
                     self.connection(connection.key).cannot_demote.get_or_insert(why);
                 }
@@ -46,7 +53,7 @@ impl Planner {
         let means = self.means(key.connection);
         if means.pace && subflow.cannot("pace").is_none() {
             Rung::Pace
-        } else if means.demote {
+        } else if means.demote && !subflow.alone {
             Rung::Demote
         } else {
             Rung::Cap

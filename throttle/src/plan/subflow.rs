@@ -102,6 +102,8 @@ pub(super) struct Subflow {
     /// Without pacing: since when, and from what count on, it is let in for moments.
     pub(super) duty: Option<(Duration, u64)>,
     pub(super) opened_at: Option<Duration>,
+    /// No other subflow of the connection would carry what it does not: to demote it changes nothing.
+    pub(super) alone: bool,
     /// Without demotion: it is on its way down to its pace.
     pub(super) eases: bool,
     /// The least it may be capped at behind its socket.
@@ -131,6 +133,7 @@ impl Subflow {
             overruled: 0,
             duty: None,
             opened_at: None,
+            alone: false,
             eases: false,
             floor: None,
             rate: None,
@@ -214,7 +217,8 @@ impl Subflow {
     /// The kernel says that it is not there: nothing of what was done to it is, and nothing is done for a while.
     pub(super) fn vanish(&mut self, now: Duration) -> [(Direction, Option<Put>); 2] {
         (self.demoted, self.paced, self.duty, self.eases) = (None, None, None, false);
-        let count = self.absent.0 + 1;
+        let again = now.saturating_sub(self.absent.1) < LONGEST;
+        let count = if again { self.absent.0.saturating_add(1) } else { 1 };
         self.absent = (count, now + pause(count));
         self.take_puts()
     }
@@ -222,7 +226,6 @@ impl Subflow {
     /// Takes note of what was done.
     pub(super) fn done(&mut self, op: &Op, now: Duration) {
         self.failed.remove(op.as_str());
-        self.absent = (0, Duration::ZERO);
         match *op {
             Op::Demote(_) => self.demoted = Some(now),
             Op::Promote(_) => (self.demoted, self.opened_at) = (None, Some(now)),
