@@ -5,6 +5,7 @@
 //! interface, an old kernel) is said once with the fix, and the others go on. Invariant: nothing here ever waits for the
 //! proxy, and the proxy never waits for anything here.
 
+mod commands;
 mod doors;
 mod engine;
 mod guard;
@@ -127,6 +128,11 @@ impl Desk {
     fn look_every(&self, interval: Option<Duration>) {
         let millis = interval.map_or(0, |interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
         self.interval.wanted.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether a policy is in force.
+    fn is_steered(&self) -> bool {
+        self.interval.wanted.load(Ordering::Relaxed) > 0
     }
 
     /// How often the sockets are to be looked at.

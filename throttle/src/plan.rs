@@ -6,12 +6,16 @@
 //! after [`Planner::release_all`] nothing of ours is left.
 
 mod connection;
+mod duty;
 mod effect;
 mod explain;
 mod goal;
 mod order;
+mod pace;
 mod pool;
 mod share;
+mod standing;
+mod step;
 mod subflow;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +32,7 @@ use connection::Connection;
 use effect::Effects;
 use order::Ordered;
 use pool::Pool;
-use subflow::Subflow;
+use subflow::{Put, Subflow};
 
 pub use effect::Measured;
 pub use explain::{Expected, Explanation};
@@ -70,10 +74,14 @@ pub struct Planner {
     from_accept: Option<u32>,
     totals: BTreeMap<(ConnectionKey, Direction), (u32, BitRate)>,
     buckets: pool::Buckets,
+    /// Elements of subflows that live no more.
+    left: Vec<(SubflowKey, Direction)>,
     /// Operations that failed are not tried again before this.
     pauses: BTreeMap<&'static str, Duration>,
     changes: Vec<Changed>,
     deadline: Option<Duration>,
+    /// Everything is taken back, and nothing comes later.
+    leaving: bool,
 }
 
 /// What connections to come hold unsent while a rate may be wanted of a subflow that joins them: what serves 40 ms of round trip.
@@ -101,9 +109,11 @@ impl Planner {
             from_accept: None,
             totals: BTreeMap::new(),
             buckets: pool::Buckets::default(),
+            left: Vec::new(),
             pauses: BTreeMap::new(),
             changes: Vec::new(),
             deadline: None,
+            leaving: false,
         }
     }
 
@@ -119,31 +129,31 @@ impl Planner {
         self.forget(view);
         self.effects.observe(view, decisions, &self.subflows);
         self.aim(view, decisions);
+        self.look(view);
         let mut ops = Ordered::default();
+        // First: what holds for those to come has the same classes whoever is there.
+        self.arm(decisions, &mut ops);
         self.classes(&mut ops);
         self.subflows(view, &mut ops);
         self.connections(view, decisions, &mut ops);
-        self.arm(decisions, &mut ops);
-        self.totals(view, decisions, &mut ops);
-        ops.into_ops().into_iter().filter(|op| !self.is_paused(op)).collect()
+        self.totals(decisions, &mut ops);
+        // Who lived there before comes first: another subflow may have the same addresses and ports by now.
+        let left =
+            std::mem::take(&mut self.left).into_iter().map(|(subflow, direction)| Op::Remove { subflow, direction });
+        let mut all: Vec<_> = left.collect();
+        all.extend(ops.into_ops().into_iter().filter(|op| !self.is_held_up(op)));
+        all
     }
 
     /// Everything that takes back what was done; the caller applies it and reports as ever.
     pub fn release_all(&mut self, view: &View) -> Vec<Op> {
-        let ops = self.plan(view, &Decisions::default());
         // What waits to be done again is done now: there is no later.
         self.pauses.clear();
-        let mut more = Ordered::default();
-        for (key, subflow) in &self.subflows {
-            subflow.release(*key, &mut more);
-        }
-        let mut all = ops;
-        for op in more.into_ops() {
-            if !all.contains(&op) {
-                all.push(op);
-            }
-        }
-        all
+        self.subflows.values_mut().for_each(Subflow::try_at_once);
+        self.leaving = true;
+        let ops = self.plan(view, &Decisions::default());
+        self.leaving = false;
+        ops
     }
 
     /// Takes in what came of an operation.
@@ -151,11 +161,11 @@ impl Planner {
         self.now = self.now.max(now);
         match result {
             Ok(()) => self.done(op),
-            Err(failure) if failure.gone => {
-                if let Some(subflow) = op.subflow() {
-                    self.drop_subflow(subflow);
-                }
-            }
+            Err(failure) if failure.gone => match op.subflow() {
+                Some(subflow) => self.vanished(subflow),
+                // Of what is not there, everything has been taken back.
+                None => self.done(op),
+            },
             Err(failure) => self.failed(op, failure),
         }
     }
@@ -170,7 +180,7 @@ impl Planner {
 
     /// Subflows on their way to another state: what is known of them has to be fresh.
     pub fn in_transition(&self) -> impl Iterator<Item = SubflowKey> {
-        self.subflows.iter().filter(|(_, subflow)| subflow.moves()).map(|(key, _)| *key)
+        self.subflows.iter().filter(|(_, subflow)| subflow.moves(self.now)).map(|(key, _)| *key)
     }
 
     /// What changed since the last call, for the log.
@@ -188,7 +198,7 @@ impl Planner {
         self.deadline = Some(self.deadline.map_or(at, |due| due.min(at)));
     }
 
-    /// Forgets what lives no more. Its elements time out, and a slot is not given again before that.
+    /// Forgets what lives no more. A slot is not given again before what points to it has timed out.
     fn forget(&mut self, view: &View) {
         let living: BTreeSet<SubflowKey> =
             view.connections.iter().flat_map(|one| one.keyed()).map(|(key, _)| key).collect();
@@ -198,77 +208,50 @@ impl Planner {
         self.connections.retain(|key, _| connections.contains(key));
         self.totals.retain(|(key, _), _| connections.contains(key));
         self.effects.forget(self.now);
+        self.armed.iter().filter_map(|(_, slot)| *slot).for_each(|slot| self.pool.keep(slot));
         self.pool.turn(self.now);
     }
 
     fn drop_subflow(&mut self, key: SubflowKey) {
-        if let Some(subflow) = self.subflows.remove(&key) {
-            for put in [subflow.download, subflow.upload].into_iter().flatten() {
+        if let Some(mut subflow) = self.subflows.remove(&key) {
+            self.leave(key, subflow.take_puts());
+        }
+    }
+
+    /// The kernel says that it is not there, whatever is still seen of it.
+    fn vanished(&mut self, key: SubflowKey) {
+        if let Some(subflow) = self.subflows.get_mut(&key) {
+            let puts = subflow.vanish(self.now);
+            self.leave(key, puts);
+        }
+    }
+
+    /// Has a subflow's elements taken out of the map.
+    fn leave(&mut self, key: SubflowKey, puts: [(Direction, Option<Put>); 2]) {
+        for (direction, put) in puts {
+            if let Some(put) = put {
                 self.pool.leave(put.slot, key);
+                self.left.push((key, direction));
             }
         }
     }
 
-    fn is_paused(&mut self, op: &Op) -> bool {
-        let until = self.pauses.get(op.as_str()).copied().filter(|until| *until > self.now);
+    /// Whether it failed a moment ago and has to wait.
+    fn is_held_up(&mut self, op: &Op) -> bool {
+        let until = match op.subflow() {
+            Some(key) => self.subflows.get(&key).and_then(|subflow| subflow.waits_until(op.as_str())),
+            None => self.pauses.get(op.as_str()).copied(),
+        };
+        let until = until.filter(|until| *until > self.now);
         if let Some(until) = until {
             self.due(until);
         }
-        // What gives something back is never held up.
-        until.is_some() && !matches!(op, Op::Promote(_) | Op::Unpace(_) | Op::Remove { .. })
-    }
-
-    /// What holds for subflows to come.
-    fn arm(&mut self, decisions: &Decisions, ops: &mut Ordered) {
-        let wanted = if self.abilities.cap { decisions.arming.as_slice() } else { &[] };
-        if self.armed.len() == wanted.len() && self.armed.iter().zip(wanted).all(|((armed, _), wanted)| armed == wanted)
-        {
-            return;
-        }
-        let mut armed = Vec::new();
-        for arming in wanted {
-            let crate::intent::Armed::Rate(ceiling) = arming.hold else {
-                armed.push((arming.clone(), None));
-                continue;
-            };
-            // Without a class left, user space is a moment later; that is all.
-            let Some(slot) = self.pool.armed(&arming.policy) else { continue };
-            if self.pool.set(slot, ceiling) {
-                ops.push(Op::SetClass { slot, ceiling });
-            }
-            armed.push((arming.clone(), Some(slot)));
-        }
-        ops.push(Op::Arm(armed));
-    }
-
-    /// Rates of whole connections.
-    fn totals(&mut self, view: &View, decisions: &Decisions, ops: &mut Ordered) {
-        let mut wanted = BTreeMap::new();
-        if self.abilities.proxy {
-            for total in &decisions.totals {
-                let bucket = self.buckets.of(&total.class);
-                wanted.insert((total.connection, total.class.direction), (bucket, total.ceiling.rate));
-            }
-        }
-        for (&(connection, direction), &(bucket, rate)) in &wanted {
-            if self.totals.get(&(connection, direction)) != Some(&(bucket, rate)) {
-                ops.push(Op::Total { connection, direction, bucket: Some((bucket, rate)) });
-            }
-        }
-        for &(connection, direction) in self.totals.keys().filter(|key| !wanted.contains_key(key)) {
-            ops.push(Op::Total { connection, direction, bucket: None });
-        }
-        if view.connections.is_empty() {
-            self.buckets.clear();
-        }
+        until.is_some()
     }
 
     fn done(&mut self, op: &Op) {
-        let now = self.now;
         match op {
-            Op::BoundUnsent { connection, bytes } => {
-                self.connections.entry(*connection).or_insert_with(|| Connection::new(now)).bound = *bytes;
-            }
+            Op::BoundUnsent { connection, bytes } => self.connection(*connection).is_bound(*bytes),
             Op::BoundFromAccept { bytes } => self.from_accept = *bytes,
             Op::Total { connection, direction, bucket: Some(bucket) } => {
                 self.totals.insert((*connection, *direction), *bucket);
@@ -276,7 +259,7 @@ impl Planner {
             Op::Total { connection, direction, bucket: None } => drop(self.totals.remove(&(*connection, *direction))),
             Op::Arm(armed) => self.armed.clone_from(armed),
             Op::SetClass { slot, ceiling } => self.pool.was_set(*slot, *ceiling),
-            Op::Put { subflow, slot, .. } => self.pool.enter(*slot, *subflow),
+            Op::Put { subflow, direction, slot } => self.has_put(*subflow, *direction, *slot),
             Op::Remove { subflow, direction } => {
                 let put = self.subflows.get(subflow).and_then(|held| held.put(*direction));
                 if let Some(put) = put {
@@ -285,9 +268,18 @@ impl Planner {
             }
             _ => {}
         }
+        let now = self.now;
         if let Some(subflow) = op.subflow().and_then(|key| self.subflows.get_mut(&key)) {
             subflow.done(op, now);
         }
+    }
+
+    fn has_put(&mut self, key: SubflowKey, direction: Direction, slot: Slot) {
+        let Some(subflow) = self.subflows.get(&key) else { return self.left.push((key, direction)) };
+        if let Some(former) = subflow.put(direction).filter(|former| former.slot != slot) {
+            self.pool.leave(former.slot, key);
+        }
+        self.pool.enter(slot, key);
     }
 
     fn failed(&mut self, op: &Op, failure: Failure) {
@@ -295,15 +287,17 @@ impl Planner {
         if let Op::SetClass { slot, .. } = op {
             self.pool.unset(*slot);
         }
-        let about = op.subflow();
-        if let Some(subflow) = about.and_then(|key| self.subflows.get_mut(&key)) {
-            subflow.failed(op, failure.message.clone(), now);
-        }
-        if about.is_none() {
-            let pause = self.pauses.insert(op.as_str(), now + PAUSE);
-            if pause.is_none() {
+        let Some(key) = op.subflow() else {
+            let former = self.pauses.insert(op.as_str(), now + PAUSE);
+            // One that goes on failing is said once.
+            if former.is_none_or(|former| former + PAUSE < now) {
                 self.say(format!("{} failed and is tried again: {}", op.as_str(), failure.message));
             }
+            return self.due(now + PAUSE);
+        };
+        if let Some(subflow) = self.subflows.get_mut(&key) {
+            let until = subflow.failed(op, failure.message, now);
+            self.due(until);
         }
     }
 }

@@ -210,11 +210,16 @@ impl<'a> Engine<'a> {
             self.doors = Doors::open(&self.steering, self.desk);
         }
         let doors = self.doors.as_mut().map_err(|closed| closed.clone())?;
-        if shape {
-            return doors.begin_shaping(&self.steering);
+        if !shape {
+            doors.end_shaping();
+            return Ok(());
         }
-        doors.end_shaping();
-        Ok(())
+        let Err(closed) = doors.begin_shaping(&self.steering) else { return Ok(()) };
+        // All of it or nothing: not even the path manager stays ours.
+        if let Ok(doors) = std::mem::replace(&mut self.doors, Err(closed.clone())) {
+            doors.close();
+        }
+        Err(closed)
     }
 
     /// Takes back everything that was done.

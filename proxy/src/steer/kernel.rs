@@ -28,6 +28,9 @@ const TURN: usize = 1024;
 /// How long to let events gather once some have come.
 const BATCH: Duration = Duration::from_millis(5);
 
+/// The same while a policy waits for who joins: what a subflow carries until then it carries unsteered.
+const BATCH_STEERED: Duration = Duration::from_millis(1);
+
 /// How long to wait for events before looking at the clock.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -78,7 +81,7 @@ pub(super) fn run(desk: &Desk, Opened(mut events, mut diag): Opened, stop: &Atom
             // More come soon where there are many: one wake for all of them.
             Taken::Some => {
                 desk.poke();
-                gather();
+                gather(if desk.is_steered() { BATCH_STEERED } else { BATCH });
             }
             Taken::Lost => {
                 desk.witnesses.lock().events_lost += 1;
@@ -94,8 +97,8 @@ pub(super) fn millis(at: Duration) -> u64 {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a thread of its own: nobody else waits")]
-fn gather() {
-    std::thread::sleep(BATCH);
+fn gather(batch: Duration) {
+    std::thread::sleep(batch);
 }
 
 fn try_open() -> Result<(Events, SockDiag), String> {

@@ -59,6 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test's own thread")]
     fn one_has_it_until_it_lets_go_and_tables_are_apart() {
         let table = format!("t{}", std::process::id());
         let held = Ownership::try_claim(&table).unwrap();

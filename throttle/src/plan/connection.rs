@@ -10,7 +10,7 @@ use crate::op::Op;
 use crate::view::{self, ConnectionKey, SubflowKey, View};
 
 /// A connection that was let go because a subflow died is held again when another has lived for so long.
-const TOGETHER: Duration = Duration::from_secs(1);
+const TOGETHER: Duration = Duration::from_millis(300);
 
 /// The least a connection may be bound to, and the most.
 const SMALL: u32 = 4 * 1024;
@@ -25,7 +25,7 @@ pub(super) struct Connection {
     pub(super) seen: Duration,
     /// What it holds unsent at most.
     pub(super) bound: Option<u32>,
-    /// It was bound when it was accepted, and nobody has looked at that yet.
+    /// It was bound when it was accepted, as far as can be told, and nobody has said anything else yet.
     from_accept: bool,
     /// It was let go: held again when this has passed since another subflow lives.
     lifted: bool,
@@ -36,8 +36,21 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) const fn new(now: Duration) -> Self {
-        Self { seen: now, bound: None, from_accept: false, lifted: false, together: None, cannot_demote: None }
+    /// One that is seen for the first time; `accepted` is what those to come are bound to.
+    const fn new(now: Duration, accepted: Option<u32>) -> Self {
+        Self {
+            seen: now,
+            bound: accepted,
+            from_accept: accepted.is_some(),
+            lifted: false,
+            together: None,
+            cannot_demote: None,
+        }
+    }
+
+    /// Its bound has been set.
+    pub(super) const fn is_bound(&mut self, bytes: Option<u32>) {
+        (self.bound, self.from_accept) = (bytes, false);
     }
 
     /// Whether its subflows may be held under `steer`, where one that nobody holds lives or not.
@@ -67,25 +80,23 @@ impl Planner {
         for connection in &view.connections {
             let ConnectionKey::Ours(_) = connection.key else { continue };
             let wanted = self.bound_of(connection);
-            let (now, accepted) = (self.now, self.from_accept);
-            let known = self.connections.entry(connection.key).or_insert_with(|| {
-                let mut new = Connection::new(now);
-                (new.bound, new.from_accept) = (accepted, accepted.is_some());
-                new
-            });
-            if known.from_accept && wanted.is_none() {
+            let (now, leaving) = (self.now, self.leaving);
+            let known = self.connection(connection.key);
+            let settled = known.seen + SETTLED;
+            if known.from_accept && wanted.is_none() && now < settled && !leaving {
                 // Perhaps something joins that is to be held.
-                if now.saturating_sub(known.seen) < SETTLED {
-                    let settled = known.seen + SETTLED;
-                    self.due(settled);
-                    continue;
-                }
-            }
-            known.from_accept = false;
-            if may && known.bound != wanted {
+                self.due(settled);
+            } else if may && (known.bound != wanted || known.from_accept) {
                 ops.push(Op::BoundUnsent { connection: connection.key, bytes: wanted });
             }
         }
+    }
+
+    /// What is known of a connection.
+    pub(super) fn connection(&mut self, key: ConnectionKey) -> &mut Connection {
+        let accepted = self.from_accept.filter(|_| matches!(key, ConnectionKey::Ours(_)));
+        let now = self.now;
+        self.connections.entry(key).or_insert_with(|| Connection::new(now, accepted))
     }
 
     /// What a connection may hold unsent while subflows of it are held to a rate: enough to keep the others busy for a moment of
@@ -107,7 +118,8 @@ impl Planner {
     fn is_held_to_a_rate(&self, key: SubflowKey) -> bool {
         self.subflows.get(&key).is_some_and(|subflow| match &subflow.goal {
             Goal::Rate { download, .. } => download.is_some(),
-            _ => subflow.paced.is_some(),
+            Goal::Backup => subflow.paced.is_some(),
+            Goal::Free | Goal::Closed => false,
         })
     }
 }

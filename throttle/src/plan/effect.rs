@@ -2,7 +2,8 @@
 //!
 //! Judged of everything under one policy of one subscriber together: single connections share paths and say nothing each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Words;
@@ -28,6 +29,21 @@ const WINDOW: f64 = 0.7;
 /// What the free paths carried at their best is believed this long: half of it by then.
 const HALF_LIFE: f64 = 20.0;
 
+/// Counters move in steps; rates over less than this are noise.
+const STEP: Duration = Duration::from_millis(80);
+
+/// Looks further apart than this do not follow each other.
+const GAP: Duration = Duration::from_secs(5);
+
+/// Of what a held subflow was given, more than this is not on its way but held up.
+///
+/// Units:  bytes
+const HELD_UP: u64 = 32 * 1024;
+
+/// A subflow's first looks do not count: its counters may have been old when the watch began, and what it moved since then would
+/// pass for a burst.
+const SETTLE: u8 = 3;
+
 /// What is judged as one: a policy's name and a subscriber.
 type Group = (Words, Words);
 
@@ -46,18 +62,62 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 struct Effect {
     seen: Duration,
-    counts: BTreeMap<SubflowKey, u64>,
-    /// Bit/s, averaged.
+    counts: BTreeMap<SubflowKey, Count>,
+    rates: Rates,
+    /// What free subflows carry, by the client's address: each is a way of its own.
+    free: BTreeMap<IpAddr, Line>,
+    below: Option<Duration>,
+    tightened: Option<(Duration, Words)>,
+    paused: Option<(Duration, Words)>,
+    tightenings: u32,
+    rolled_back: u32,
+}
+
+/// A subflow's counter, and how often it was looked at.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    bytes: u64,
+    looks: u8,
+}
+
+/// Bit/s, averaged.
+#[derive(Debug, Default)]
+struct Rates {
     total: f64,
     free: f64,
     held: f64,
-    /// The best of `free` while something was held or about to be.
-    reference: f64,
-    below: Option<Duration>,
-    tightened: Option<Words>,
-    paused: Option<(Duration, Words)>,
-    pauses: u32,
-    rolled_back: u32,
+    /// The part of the time in which data waited.
+    waiting: f64,
+}
+
+/// What one way carries that nobody holds: bit/s, averaged, and the best of it.
+#[derive(Debug, Default)]
+struct Line {
+    rate: f64,
+    best: f64,
+    /// It lives.
+    here: bool,
+}
+
+/// What was moved since the last look, in bytes.
+#[derive(Debug, Default)]
+struct Moved {
+    free: BTreeMap<IpAddr, u64>,
+    held: u64,
+    total: u64,
+    waits: bool,
+    /// Something is held.
+    acts: bool,
+    /// Something is held that could be held more gently.
+    harsh: bool,
+}
+
+/// What is known besides the counters.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    subflows: &'a BTreeMap<SubflowKey, Subflow>,
+    /// Subflows that a policy wants something of.
+    wanted: &'a BTreeSet<SubflowKey>,
 }
 
 /// What was seen of every group.
@@ -75,7 +135,7 @@ pub struct Measured {
     pub free: f64,
     /// All of them.
     pub total: f64,
-    /// What the free ones carried at their best lately: what the total is compared with.
+    /// What the best path of those carried at its best lately: what the total is compared with.
     pub reference: f64,
     /// Times the policy was rolled back.
     pub rolled_back: u32,
@@ -91,13 +151,14 @@ impl Effects {
                 of.push(intent.subflow.connection);
             }
         }
+        let wanted = &decisions.intents.iter().map(|intent| intent.subflow).collect();
         for (group, connections) in groups {
             let of = |key: &ConnectionKey| {
                 let at = view.connections.binary_search_by_key(key, |connection| connection.key).ok()?;
                 view.connections.get(at)
             };
             let connections: Vec<_> = connections.iter().filter_map(of).collect();
-            self.0.entry(group).or_default().observe(&connections, subflows, view.at);
+            self.0.entry(group).or_default().observe(&connections, Known { subflows, wanted }, view.at);
         }
     }
 
@@ -106,7 +167,7 @@ impl Effects {
         let Some(effect) = self.of(intent) else { return Verdict::Fine };
         match (&effect.paused, &effect.tightened) {
             (Some((until, why)), _) if *until > now => Verdict::Paused(why.clone()),
-            (_, Some(why)) => Verdict::Tightened(why.clone()),
+            (_, Some((until, why))) if *until > now => Verdict::Tightened(why.clone()),
             _ => Verdict::Fine,
         }
     }
@@ -114,10 +175,10 @@ impl Effects {
     /// What was measured of what an intent is about.
     pub(super) fn measured(&self, intent: &Intent) -> Option<Measured> {
         self.of(intent).map(|effect| Measured {
-            held: effect.held,
-            free: effect.free,
-            total: effect.total,
-            reference: effect.reference,
+            held: effect.rates.held,
+            free: effect.rates.free,
+            total: effect.rates.total,
+            reference: effect.reference(),
             rolled_back: effect.rolled_back,
         })
     }
@@ -133,68 +194,127 @@ impl Effects {
 }
 
 impl Effect {
-    fn observe(&mut self, connections: &[&view::Connection], subflows: &BTreeMap<SubflowKey, Subflow>, now: Duration) {
+    fn observe(&mut self, connections: &[&view::Connection], known: Known<'_>, now: Duration) {
         let step = now.saturating_sub(self.seen);
-        // Counters move in steps; rates over less than this are noise.
-        if !self.seen.is_zero() && step < Duration::from_millis(80) {
+        if !self.seen.is_zero() && step < STEP {
             return;
         }
-        let seconds = step.as_secs_f64();
-        let first = self.seen.is_zero() || seconds > 5.0;
+        if step > GAP {
+            (self.rates, self.below) = (Rates::default(), None);
+            (self.counts, self.free) = (BTreeMap::new(), BTreeMap::new());
+        }
+        let first = self.counts.is_empty();
         self.seen = now;
-        let (mut counts, mut free, mut held, mut waits, mut acts) = (BTreeMap::new(), 0, 0, false, false);
+        let mut moved = Moved::default();
+        let mut counts = BTreeMap::new();
         for connection in connections {
-            waits |= connection.waiting.is_none_or(|waiting| waiting > 0);
-            for (key, subflow) in connection.keyed() {
-                let count = subflow.download.saturating_add(subflow.upload);
-                let moved = self.counts.get(&key).map_or(0, |before| count.saturating_sub(*before));
-                let known = subflows.get(&key);
-                if known.is_some_and(|known| known.goal != Goal::Free) {
-                    held += moved;
-                    acts = true;
-                } else {
-                    free += moved;
-                }
-                counts.insert(key, count);
-            }
+            self.count(connection, known, &mut moved, &mut counts);
         }
         self.counts = counts;
-        if first {
-            return;
+        if !first {
+            self.average(&moved, step.as_secs_f64());
+            self.judge(&moved, now);
         }
-        #[allow(clippy::cast_precision_loss, reason = "rates, not counts")]
-        let rate = |bytes: u64| bytes as f64 * 8.0 / seconds;
-        let weight = (seconds / WINDOW).min(1.0);
-        for (average, bytes) in [(&mut self.free, free), (&mut self.held, held), (&mut self.total, free + held)] {
-            *average += (rate(bytes) - *average) * weight;
-        }
-        self.judge(seconds, waits, acts, now);
     }
 
-    fn judge(&mut self, seconds: f64, waits: bool, acts: bool, now: Duration) {
-        if self.paused.as_ref().is_some_and(|(until, _)| *until <= now) {
-            (self.paused, self.tightened, self.reference) = (None, None, 0.0);
+    /// Adds up what the subflows of a connection moved.
+    fn count(
+        &self,
+        connection: &view::Connection,
+        known: Known<'_>,
+        moved: &mut Moved,
+        counts: &mut BTreeMap<SubflowKey, Count>,
+    ) {
+        let (mut on_its_way, mut crawls) = (0, false);
+        for (key, subflow) in connection.keyed() {
+            let bytes = subflow.download.saturating_add(subflow.upload);
+            let (since, looks) = match self.counts.get(&key) {
+                Some(before) if before.looks >= SETTLE => (bytes.saturating_sub(before.bytes), SETTLE),
+                before => (0, before.map_or(1, |before| before.looks + 1)),
+            };
+            counts.insert(key, Count { bytes, looks });
+            moved.total += since;
+            if !known.wanted.contains(&key) {
+                if subflow.is_live() {
+                    *moved.free.entry(subflow.client().ip()).or_default() += since;
+                    on_its_way += subflow.queued.unwrap_or_default();
+                }
+                continue;
+            }
+            on_its_way += subflow.queued.unwrap_or_default().min(HELD_UP);
+            let goal = known.subflows.get(&key).map_or(&Goal::Free, |known| &known.goal);
+            if *goal != Goal::Free {
+                moved.held += since;
+                moved.acts = true;
+                moved.harsh |= matches!(goal, Goal::Rate { .. });
+                crawls |= since > 0;
+            }
         }
-        self.reference = (self.reference * 0.5_f64.powf(seconds / HALF_LIFE)).max(self.free);
-        let below = acts && waits && self.total < self.reference * PROMISE;
+        // Where the connection cannot tell, it passes for one whose data waits while something held goes on moving.
+        moved.waits |= connection.waiting.map_or(crawls, |waiting| waiting > on_its_way);
+    }
+
+    fn average(&mut self, moved: &Moved, seconds: f64) {
+        let weight = (seconds / WINDOW).min(1.0);
+        let rates = &mut self.rates;
+        #[allow(clippy::cast_precision_loss, reason = "rates, not counts")]
+        let rate = |bytes: u64| bytes as f64 * 8.0 / seconds;
+        let free = moved.free.values().sum();
+        for (average, bytes) in
+            [(&mut rates.free, free), (&mut rates.held, moved.held), (&mut rates.total, moved.total)]
+        {
+            *average += (rate(bytes) - *average) * weight;
+        }
+        rates.waiting += (f64::from(u8::from(moved.waits)) - rates.waiting) * weight;
+        for address in moved.free.keys() {
+            self.free.entry(*address).or_default();
+        }
+        let fades = 0.5_f64.powf(seconds / HALF_LIFE);
+        self.free.retain(|address, line| {
+            let bytes = moved.free.get(address);
+            line.here = bytes.is_some();
+            line.rate += (rate(bytes.copied().unwrap_or_default()) - line.rate) * weight;
+            line.best = (line.best * fades).max(line.rate);
+            line.best > 1.0 || line.here
+        });
+    }
+
+    /// What the best of the free ways that live carried at its best: about what it would carry alone.
+    fn reference(&self) -> f64 {
+        self.free.values().filter(|line| line.here).map(|line| line.best).fold(0.0, f64::max)
+    }
+
+    fn judge(&mut self, moved: &Moved, now: Duration) {
+        let over = |verdict: &Option<(Duration, Words)>| verdict.as_ref().is_some_and(|(until, _)| *until <= now);
+        if over(&self.paused) {
+            (self.paused, self.tightened) = (None, None);
+            self.free.values_mut().for_each(|line| line.best = line.rate);
+        }
+        if over(&self.tightened) {
+            self.tightened = None;
+        }
+        let reference = self.reference();
+        let below = moved.acts && self.rates.waiting > 0.5 && self.rates.total < reference * PROMISE;
         if !below {
             self.below = None;
             return;
         }
         let since = *self.below.get_or_insert(now);
-        if now.saturating_sub(since) < PATIENCE {
+        if now.saturating_sub(since) <= PATIENCE {
             return;
         }
         self.below = None;
-        let (total, reference) = (self.total / 1e6, self.reference / 1e6);
+        let (total, reference) = (self.rates.total / 1e6, reference / 1e6);
         let why = format!("{total:.1} Mbit/s in all where the free path alone carried {reference:.1}");
-        if self.tightened.is_none() {
-            self.tightened = Some(format!("{why}; held as a backup instead").into());
-            return;
+        let harsh = moved.harsh && self.tightened.is_none();
+        let times = if harsh { &mut self.tightenings } else { &mut self.rolled_back };
+        let pause = PAUSE.saturating_mul(2_u32.saturating_pow((*times).min(10))).min(LONGEST);
+        *times += 1;
+        let seconds = pause.as_secs();
+        if harsh {
+            self.tightened = Some((now + pause, format!("{why}; held as a backup instead for {seconds} s").into()));
+        } else {
+            self.paused = Some((now + pause, format!("rolled back for {seconds} s: {why}").into()));
         }
-        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.pauses.min(10))).min(LONGEST);
-        self.pauses += 1;
-        self.rolled_back += 1;
-        self.paused = Some((now + pause, format!("rolled back for {} s: {why}", pause.as_secs()).into()));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::connection::Connection;
 use super::effect::Verdict;
 use super::subflow::Subflow;
 use super::{Planner, Words};
@@ -38,6 +37,17 @@ impl Goal {
             Hold::Closed => Self::Closed,
         }
     }
+
+    /// Whether both aim at the same, be it at another rate.
+    fn is_alike(&self, other: &Self) -> bool {
+        let class = |rate: &Option<(ClassKey, Ceiling)>| rate.as_ref().map(|(class, _)| class.clone());
+        match (self, other) {
+            (Self::Rate { download, upload }, Self::Rate { download: others, upload: up }) => {
+                class(download) == class(others) && class(upload) == class(up)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// Why a policy is not carried out.
@@ -65,31 +75,29 @@ impl Planner {
             .collect();
         let is_free =
             |verdict: &Verdict, intent: &Option<&Intent>| intent.is_none() || matches!(verdict, Verdict::Paused(_));
-        let free_lives = wanted.iter().any(|(_, subflow, intent, verdict)| {
-            subflow.is_live() && !subflow.backup_by_client && is_free(verdict, intent)
+        let free_lives = wanted.iter().any(|(key, subflow, intent, verdict)| {
+            subflow.is_live()
+                && subflow.verified
+                && !subflow.backup_by_client
+                && is_free(verdict, intent)
+                && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
         });
         let steered =
             wanted.iter().any(|(_, _, intent, _)| intent.is_some_and(|intent| intent.enforce == Enforce::Steer));
         let was_held = connection.keyed().any(|(key, _)| self.subflows.get(&key).is_some_and(Subflow::is_held));
-        let known = self.connections.entry(connection.key).or_insert_with(|| Connection::new(now));
+        let known = self.connection(connection.key);
         let may_steer = steered && known.may_be_held(free_lives, was_held, now);
-        for (key, subflow, intent, verdict) in wanted {
+        for (key, _, intent, verdict) in wanted {
             let (goal, why) = match intent {
                 None => (Goal::Free, None),
-                Some(intent) => self.goal(key, subflow, intent, (&verdict, may_steer)),
+                Some(intent) => self.goal(key, intent, (&verdict, may_steer)),
             };
             self.take_aim(key, intent, goal, why);
         }
     }
 
     /// What is aimed at for a subflow that a policy wants something of, and if that is less, why.
-    fn goal(
-        &self,
-        key: SubflowKey,
-        subflow: &view::Subflow,
-        intent: &Intent,
-        (verdict, may_steer): (&Verdict, bool),
-    ) -> (Goal, Option<Words>) {
+    fn goal(&self, key: SubflowKey, intent: &Intent, (verdict, may_steer): (&Verdict, bool)) -> (Goal, Option<Words>) {
         if intent.enforce == Enforce::Always {
             return (Goal::of(&intent.hold), None);
         }
@@ -105,8 +113,9 @@ impl Planner {
         match verdict {
             Verdict::Fine => (Goal::of(&intent.hold), None),
             Verdict::Tightened(why) => match intent.hold {
-                Hold::Rate { .. } if subflow.is_live() => (Goal::Backup, Some(why.clone())),
-                _ => (Goal::of(&intent.hold), Some(why.clone())),
+                Hold::Rate { .. } if self.means(key.connection).demote => (Goal::Backup, Some(why.clone())),
+                Hold::Rate { .. } => (Goal::Free, Some(why.clone())),
+                _ => (Goal::of(&intent.hold), None),
             },
             Verdict::Paused(why) => (Goal::Free, Some(why.clone())),
         }
@@ -120,14 +129,18 @@ impl Planner {
         let subflow = self.subflows.entry(key).or_insert_with(|| Subflow::new(now));
         let former = std::mem::replace(&mut subflow.goal, goal);
         subflow.why = why;
-        let policy = intent.map(|intent| intent.policy.clone());
-        let changed = former != subflow.goal || subflow.intent.as_ref().map(|intent| &intent.policy) != policy.as_ref();
+        let other = |intent: &Intent| subflow.intent.as_ref().map(|former| &former.policy) != Some(&intent.policy);
+        let changed = !former.is_alike(&subflow.goal) || intent.is_some_and(other);
         if let Some(intent) = intent {
             subflow.intent = Some(intent.clone());
         } else if !subflow.is_touched() {
             subflow.intent = None;
         }
         if changed {
+            if subflow.goal == Goal::Free {
+                // What is given back has not been tried for this reason yet.
+                subflow.try_at_once();
+            }
             subflow.since = now;
             let words = subflow.words(key, intent);
             self.say(words);

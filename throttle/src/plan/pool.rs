@@ -21,6 +21,8 @@ enum Owner {
 #[derive(Debug, Default)]
 struct Class {
     set: Option<Ceiling>,
+    /// Setting it to something else failed: what it is set to may not be so.
+    doubtful: bool,
     members: BTreeSet<SubflowKey>,
     wanted: Duration,
 }
@@ -59,9 +61,8 @@ impl Pool {
 
     /// Gives back what nobody is in and nobody has asked for since the last turn.
     pub(super) fn turn(&mut self, now: Duration) {
-        let unused = |(slot, (owner, class)): (&Slot, &(Owner, Class))| {
-            let kept = matches!(owner, Owner::Armed(_)) || !class.members.is_empty() || class.wanted >= self.now;
-            (!kept).then_some(*slot)
+        let unused = |(slot, (_, class)): (&Slot, &(Owner, Class))| {
+            (class.members.is_empty() && class.wanted < self.now).then_some(*slot)
         };
         let unused: Vec<_> = self.classes.iter().filter_map(unused).collect();
         for slot in unused {
@@ -81,6 +82,13 @@ impl Pool {
     /// The slot for subflows that join under a policy.
     pub(super) fn armed(&mut self, policy: &Words) -> Option<Slot> {
         self.slot(Owner::Armed(policy.clone()))
+    }
+
+    /// Rules of the kernel's put packets into a class: it stays whose it is.
+    pub(super) fn keep(&mut self, slot: Slot) {
+        if let Some((_, class)) = self.classes.get_mut(&slot) {
+            class.wanted = self.now;
+        }
     }
 
     fn slot(&mut self, owner: Owner) -> Option<Slot> {
@@ -116,20 +124,25 @@ impl Pool {
 
     /// Whether a class has to be set to a ceiling.
     pub(super) fn set(&self, slot: Slot, ceiling: Ceiling) -> bool {
-        self.classes.get(&slot).is_some_and(|(_, class)| class.set != Some(ceiling))
+        self.classes.get(&slot).is_some_and(|(_, class)| class.doubtful || class.set != Some(ceiling))
     }
 
     /// A class has been set.
     pub(super) fn was_set(&mut self, slot: Slot, ceiling: Ceiling) {
         if let Some((_, class)) = self.classes.get_mut(&slot) {
-            class.set = Some(ceiling);
+            (class.set, class.doubtful) = (Some(ceiling), false);
         }
+    }
+
+    /// Whether a class has ever been set: nothing is put into one that has not.
+    pub(super) fn is_set(&self, slot: Slot) -> bool {
+        self.classes.get(&slot).is_some_and(|(_, class)| class.set.is_some())
     }
 
     /// What a class is set to is not known.
     pub(super) fn unset(&mut self, slot: Slot) {
         if let Some((_, class)) = self.classes.get_mut(&slot) {
-            class.set = None;
+            class.doubtful = true;
         }
     }
 
@@ -156,7 +169,7 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    /// The number of a class, the same while there are connections.
+    /// The number of a class, the same while it is used.
     pub(super) fn of(&mut self, key: &ClassKey) -> u32 {
         if let Some(number) = self.numbers.get(key) {
             return *number;
@@ -166,8 +179,14 @@ impl Buckets {
         self.next
     }
 
-    /// Nobody has one.
-    pub(super) fn clear(&mut self) {
-        self.numbers.clear();
+    /// Forgets numbers that nobody uses.
+    pub(super) fn keep(&mut self, used: &BTreeSet<u32>) {
+        self.numbers.retain(|_, number| used.contains(number));
+    }
+
+    /// How many are in use.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
     }
 }

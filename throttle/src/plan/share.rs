@@ -8,7 +8,7 @@ use super::goal::Goal;
 use super::order::Ordered;
 use crate::intent::{Ceiling, ClassKey};
 use crate::op::{Op, Slot};
-use crate::view::ConnectionKey;
+use crate::rung::Rung;
 use anabranch_config::BitRate;
 
 /// Of a rate on the wire, what is payload when headers and options are taken off, and a little less.
@@ -27,7 +27,9 @@ struct Members {
     ceiling: Ceiling,
     all: u64,
     active: u64,
-    /// Bit/s.
+    /// Together they are not to be capped below this.
+    ///
+    /// Units:  bit/s
     floor: u64,
 }
 
@@ -46,11 +48,12 @@ impl Planner {
     /// Gives every class its slot, its rate, and its members their portions.
     pub(super) fn classes(&mut self, ops: &mut Ordered) {
         let mut members: BTreeMap<ClassKey, Members> = BTreeMap::new();
-        let (now, abilities) = (self.now, self.abilities);
-        for (key, subflow) in &mut self.subflows {
+        let now = self.now;
+        let mut subflows = std::mem::take(&mut self.subflows);
+        for (key, subflow) in &mut subflows {
             let Goal::Rate { download, upload } = subflow.goal.clone() else { continue };
-            let behind = matches!(key.connection, ConnectionKey::Passing(_)) || !abilities.pace && !abilities.demote;
-            let floor = if behind { subflow.floor(now).unwrap_or_default() } else { 0 };
+            let behind = self.rung(*key, subflow) == Rung::Cap;
+            let floor = if behind { subflow.floor().unwrap_or_default() } else { 0 };
             let active = u64::from(now.saturating_sub(subflow.moved) < IDLE);
             for (key, ceiling) in [download, upload].into_iter().flatten() {
                 let members = members.entry(key).or_insert(Members { ceiling, all: 0, active: 0, floor: 0 });
@@ -59,11 +62,12 @@ impl Planner {
                 members.floor += floor;
             }
         }
+        self.subflows = subflows;
         let mut portions = BTreeMap::new();
-        for (key, Members { ceiling, all, active, floor }) in members {
+        for (key, Members { ceiling: wanted, all, active, floor }) in members {
             // Behind the sockets a cap much below what they carry holds up whole connections.
-            let least = BitRate::from_bits_per_second(floor).filter(|floor| *floor > ceiling.rate);
-            let ceiling = least.map_or(ceiling, |rate| Ceiling { rate, ceil: None, burst: None });
+            let least = BitRate::from_bits_per_second(floor).filter(|floor| *floor > wanted.rate);
+            let ceiling = least.map_or(wanted, |rate| Ceiling { rate, ceil: None, burst: None });
             let slot = if self.abilities.cap { self.pool.class(&key) } else { None };
             if let Some(slot) = slot
                 && self.pool.set(slot, ceiling)
@@ -71,7 +75,7 @@ impl Planner {
                 ops.push(Op::SetClass { slot, ceiling });
             }
             let sharers = if active == 0 { all } else { active };
-            let rate = ceiling.rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0;
+            let rate = wanted.rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0;
             portions.insert(key, Portion { slot, pace: (rate / sharers.max(1)).max(LEAST) });
         }
         self.pool.portions = portions;

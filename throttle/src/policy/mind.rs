@@ -37,7 +37,7 @@ pub(crate) struct Mind {
 /// How old a measure may be and still be one.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a held subflow is left alone without a measure, at first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Pauses double this often at the most.
 const DOUBLINGS: u32 = 4;
 /// What is left for so long was left for good.

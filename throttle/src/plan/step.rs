@@ -1,0 +1,195 @@
+//! The next step of a subflow to what is aimed at.
+
+use std::time::Duration;
+
+use super::Planner;
+use super::goal::Goal;
+use super::order::Ordered;
+use super::share::Portion;
+use super::subflow::Subflow;
+use crate::intent::{Ceiling, ClassKey, Direction};
+use crate::op::{Op, Slot};
+use crate::rung::Rung;
+use crate::view::{self, ConnectionKey, SubflowKey, View};
+use anabranch_sniffer::SubflowKind;
+
+/// What may be done to the subflows of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means {
+    pub(super) demote: bool,
+    pub(super) pace: bool,
+}
+
+impl Planner {
+    /// Takes in what is known of every subflow.
+    pub(super) fn look(&mut self, view: &View) {
+        for connection in &view.connections {
+            let demoted = |key| self.subflows.get(&key).is_some_and(|subflow| subflow.demoted.is_some());
+            let ways: Vec<_> = connection
+                .keyed()
+                .filter(|(key, seen)| seen.is_live() && !seen.backup_by_client && !demoted(*key))
+                .map(|(key, _)| key)
+                .collect();
+            for (key, seen) in connection.keyed() {
+                let Some(subflow) = self.subflows.get_mut(&key) else { continue };
+                subflow.look(seen, self.now);
+                subflow.alone = ways.iter().all(|way| *way == key);
+                if let Some(why) = subflow.cannot("demote").map(str::to_owned) {
+                    self.connection(connection.key).cannot_demote.get_or_insert(why);
+                }
+            }
+        }
+    }
+
+    /// What may be done to the subflows of a connection.
+    pub(super) fn means(&self, connection: ConnectionKey) -> Means {
+        let ours = matches!(connection, ConnectionKey::Ours(_));
+        let refused = self.connections.get(&connection).is_some_and(|one| one.cannot_demote.is_some());
+        Means { demote: self.abilities.demote && ours && !refused, pace: self.abilities.pace && ours }
+    }
+
+    /// By what a subflow is held to a rate towards the client.
+    pub(super) fn rung(&self, key: SubflowKey, subflow: &Subflow) -> Rung {
+        let means = self.means(key.connection);
+        if means.pace && subflow.cannot("pace").is_none() {
+            Rung::Pace
+        } else if means.demote && !subflow.alone {
+            Rung::Demote
+        } else {
+            Rung::Cap
+        }
+    }
+
+    /// The next step of every subflow.
+    pub(super) fn subflows(&mut self, view: &View, ops: &mut Ordered) {
+        for connection in &view.connections {
+            for (key, seen) in connection.keyed() {
+                let Some(mut subflow) = self.subflows.remove(&key) else { continue };
+                self.step(key, seen, &mut subflow, ops);
+                self.subflows.insert(key, subflow);
+            }
+        }
+    }
+
+    fn step(&mut self, key: SubflowKey, seen: &view::Subflow, subflow: &mut Subflow, ops: &mut Ordered) {
+        match subflow.goal.clone() {
+            Goal::Free => {
+                subflow.start_over();
+                subflow.release(key, ops);
+                if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
+                    ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });
+                }
+            }
+            Goal::Backup => self.back_up(key, seen, subflow, ops),
+            Goal::Closed => {
+                if self.means(key.connection).demote && !subflow.closed {
+                    ops.push(Op::Close(key));
+                }
+            }
+            Goal::Rate { download, upload } => {
+                match download.and_then(|rate| self.portion(&rate)) {
+                    Some(portion) => self.hold(key, seen, (subflow, portion), ops),
+                    None => remove(key, subflow, Direction::Download, ops),
+                }
+                match upload.and_then(|rate| self.portion(&rate)?.slot) {
+                    Some(slot) => self.put(key, subflow, (Direction::Upload, slot), ops),
+                    None => remove(key, subflow, Direction::Upload, ops),
+                }
+            }
+        }
+    }
+
+    fn portion(&self, (class, _): &(ClassKey, Ceiling)) -> Option<Portion> {
+        self.pool.portions.get(class).copied()
+    }
+
+    /// Whether a rule of the kernel's may have put it into a class.
+    pub(super) fn is_armed(&self, subflow: &Subflow) -> bool {
+        !subflow.disarmed && !self.armed.is_empty()
+    }
+
+    /// A subflow that is to be a backup.
+    fn back_up(&self, key: SubflowKey, seen: &view::Subflow, subflow: &mut Subflow, ops: &mut Ordered) {
+        subflow.start_over();
+        self.demote(key, subflow, ops);
+        if subflow.paced.is_some() && subflow.demoted.is_some() && subflow.is_drained(seen, self.now) {
+            ops.push(Op::Unpace(key));
+        }
+        // Nothing is in the way of what it has still to send.
+        if subflow.download.is_none() && self.is_armed(subflow) {
+            ops.push(Op::Remove { subflow: key, direction: Direction::Download });
+        }
+        remove(key, subflow, Direction::Download, ops);
+        remove(key, subflow, Direction::Upload, ops);
+    }
+
+    pub(super) fn demote(&self, key: SubflowKey, subflow: &Subflow, ops: &mut Ordered) {
+        if self.means(key.connection).demote && subflow.demoted.is_none() {
+            ops.push(Op::Demote(key));
+        }
+    }
+
+    /// A subflow that is to carry a rate towards the client.
+    fn hold(
+        &mut self,
+        key: SubflowKey,
+        seen: &view::Subflow,
+        (subflow, portion): (&mut Subflow, Portion),
+        ops: &mut Ordered,
+    ) {
+        match self.rung(key, subflow) {
+            Rung::Pace => self.pace(key, seen, (subflow, portion), ops),
+            Rung::Demote => self.let_in(key, seen, (subflow, portion), ops),
+            Rung::Cap | Rung::Close => {
+                (subflow.duty, subflow.eases) = (None, false);
+                // How low, the class knows.
+                if let (Some(slot), Some(_)) = (portion.slot, subflow.floor()) {
+                    self.put(key, subflow, (Direction::Download, slot), ops);
+                }
+            }
+        }
+    }
+
+    /// Puts its packets into a class, or renews that when half of the lease is over.
+    pub(super) fn put(
+        &mut self,
+        key: SubflowKey,
+        subflow: &Subflow,
+        (direction, slot): (Direction, Slot),
+        ops: &mut Ordered,
+    ) {
+        if !self.abilities.cap || !self.pool.is_set(slot) && self.pauses_classes() {
+            return;
+        }
+        match subflow.put(direction) {
+            Some(put) if put.slot == slot => {
+                let renewal = put.at + self.settings.lease / 2 - spread(key, self.settings.lease / 4);
+                if self.now >= renewal {
+                    ops.push(Op::Put { subflow: key, direction, slot });
+                } else {
+                    self.due(renewal);
+                }
+            }
+            _ => ops.push(Op::Put { subflow: key, direction, slot }),
+        }
+    }
+
+    fn pauses_classes(&self) -> bool {
+        self.pauses.get("set-class").is_some_and(|until| *until > self.now)
+    }
+}
+
+/// Takes it out of its class.
+fn remove(key: SubflowKey, subflow: &Subflow, direction: Direction, ops: &mut Ordered) {
+    if subflow.put(direction).is_some() {
+        ops.push(Op::Remove { subflow: key, direction });
+    }
+}
+
+/// A part of a time, another one for every subflow, so that not all leases are renewed at once.
+fn spread(key: SubflowKey, most: Duration) -> Duration {
+    let port = u32::from(key.flow.destination().port());
+    // Neighbouring ports far apart: a multiplication by the golden ratio of 2^32.
+    let part = port.wrapping_mul(0x9e37_79b9) >> 22;
+    most * part / 1024
+}
