@@ -101,6 +101,7 @@ fn noise_is_no_reason() {
 #[test]
 fn a_free_path_that_dies_is_not_the_fault_of_the_hold() {
     let mut world = World::new(ALL);
+    world.lines[2] = 100;
     let subflows = world.connect(&[0, 1, 2]);
     world.wants[0] = steer(Wanted::Rate(2));
     world.run(seconds(10));
