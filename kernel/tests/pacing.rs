@@ -180,7 +180,8 @@ fn one_of_two(family: AddressFamily, at: &str, endpoint: &str, how: How) {
 /// One subflow is paced while the other goes on, then released.
 fn either(steer: &mut Server<'_>, flows: [Flow; 2], paced: usize, how: How) {
     let free = 1 - paced;
-    let near = |rate: u64| rate > LINK * 7 / 10;
+    // What goes wrong here goes wrong by an order of magnitude; the machine may be busy with other things.
+    let near = |rate: u64| rate > LINK * 4 / 10;
     // A subflow of nobody.
     assert_eq!(steer.apply(Flow { remote: flows[free].local, ..flows[paced] }, Some(PACE)), 0);
     // The more the connection holds unsent, the more of it waits for its slow subflow.

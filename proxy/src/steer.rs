@@ -5,6 +5,7 @@
 //! interface, an old kernel) is said once with the fix, and the others go on. Invariant: nothing here ever waits for the
 //! proxy, and the proxy never waits for anything here.
 
+mod commands;
 mod doors;
 mod engine;
 mod guard;

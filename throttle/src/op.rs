@@ -10,10 +10,17 @@ use crate::view::{ConnectionKey, SubflowKey};
 
 /// The number of an HTB class in the pool.
 ///
-/// Shape:   1..=the pool's size; the class is `1:slot`
+/// Shape:   1..=the pool's size
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Slot(pub u16);
+
+impl std::fmt::Display for Slot {
+    /// As a number: the kernel's name for the class is the kernel room's matter.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the control socket may ask of policies at work, and the answers.
 
 use anabranch_config::Config;
-use anabranch_throttle::commands::{Names, commands};
+use anabranch_kernel::shaper::{Commands, Options};
 use anabranch_throttle::op::Abilities;
 use anabranch_throttle::policy::{Policies, Rules};
 use http::StatusCode;
@@ -9,7 +9,8 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::doors::Closed;
+use super::commands::lines;
+use super::doors::{Closed, names};
 use super::engine::Engine;
 use super::now;
 use crate::control::Answer;
@@ -124,8 +125,10 @@ impl Engine<'_> {
         let decisions = policies.decide(&view);
         let ops =
             super::rehearsal::rehearse(self.possible(), super::engine::settings(&self.steering), &view, &decisions);
-        let names = Names { table: self.steering.table.to_string(), device: self.steering.device.to_string() };
-        let lines: Vec<String> = ops.iter().flat_map(|op| commands(op, &names)).collect();
+        let (names, steering) = (names(&self.steering), &self.steering);
+        let options = Options { subflows: steering.subflows, lease: steering.lease, adopt: steering.adopt };
+        let commands = Commands::new(&names, options);
+        let lines: Vec<String> = ops.iter().flat_map(|op| lines(op, &commands)).collect();
         let mut text = String::new();
         for intent in &decisions.intents {
             let evidence = intent.evidence.join("; ");

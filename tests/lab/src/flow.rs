@@ -28,6 +28,8 @@ pub use source::Source;
 pub const ALL_THERE_IS: u64 = u64::MAX;
 /// How often a sender of a bounded demand looks how much is due, and an idle one whether it should end.
 const TICK: Duration = Duration::from_millis(2);
+/// A sender of a bounded demand writes no less than this: a segment.
+const SEGMENT: f64 = 1_448.0;
 /// A read or write waits no longer before it looks whether it should end.
 const LOOK: Duration = Duration::from_millis(200);
 /// A connection is made, or given up.
@@ -177,7 +179,7 @@ impl Ticket {
                 demand => {
                     due = (due + due_bytes(demand, looked.elapsed())).min(due_bytes(demand, LOOK));
                     looked = Instant::now();
-                    if due < 1.0 {
+                    if due < SEGMENT {
                         std::thread::sleep(TICK);
                         continue;
                     }

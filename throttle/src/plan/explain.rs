@@ -124,7 +124,7 @@ impl Subflow {
         }
         for (way, put) in [("download", self.download), ("upload", self.upload)] {
             if let Some(put) = put {
-                done.push(format!("{way} in class 1:{:x}", put.slot.0));
+                done.push(format!("{way} in class {}", put.slot));
             }
         }
         if self.goal == Goal::Closed {

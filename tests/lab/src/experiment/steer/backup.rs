@@ -25,9 +25,9 @@ pub const EXPERIMENT: Experiment = Experiment {
 const SHARE: f64 = 0.01;
 /// The lowest window ÷ plain TCP over the free path, until that path is cut.
 const WINDOW: f64 = 0.9;
-/// Until the backup carries when the free path is cut, and until it rests again when that is back.
+/// Until the backup carries when the free path is cut, and until it rests again when that carries again: TCP may take its time for that.
 const TAKE_OVER_MS: f64 = 1_000.0;
-const REST_MS: f64 = 2_500.0;
+const REST_MS: f64 = 2_000.0;
 
 const HELD: Duration = ms(2_000);
 const CUT: Duration = ms(4_500);
@@ -122,11 +122,13 @@ fn judge(trace: &Trace, way: Way, free: f64) -> Run {
     let in_ms = |time: Option<Duration>, longest: Duration| time.unwrap_or(longest).as_secs_f64() * 1e3;
     let settled = HELD + ms(1_000);
     let full = total.middle(ms(1_000), HELD).unwrap_or(f64::INFINITY);
+    let again = trace.payload(1, way).reached(BACK, RELEASED, free * 0.5);
+    let carries = again.map_or(BACK, |time| BACK + time);
     Run {
         window: total.poorest(HELD, CUT).unwrap_or(0.0) / free.max(1.0),
         share: held.rate(settled, CUT) / total.rate(settled, CUT).max(1.0),
         take_over_ms: in_ms(held.reached(CUT, BACK, free * 0.9), BACK - CUT),
-        rest_ms: in_ms(held.settled(BACK, RELEASED, 0.4e6), RELEASED - BACK),
+        rest_ms: in_ms(held.settled(carries, RELEASED, 0.4e6), RELEASED - carries),
         release_ms: in_ms(total.reached(RELEASED, trace.end, full * 0.95), trace.end.saturating_sub(RELEASED)),
     }
 }

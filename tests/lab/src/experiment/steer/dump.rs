@@ -78,11 +78,15 @@ impl Dump {
     }
 }
 
-/// Subflows that are held: elements of the maps of all tables.
+/// Subflows that are held: elements of maps whose elements time out.
 pub(super) fn held(ns: &Namespace) -> Result<usize> {
     let ruleset = json(ns, "nft", &["-j", "list", "ruleset"])?;
     let maps = ruleset["nftables"].as_array().into_iter().flatten().map(|object| &object["map"]);
-    Ok(maps.filter_map(|map| map["elem"].as_array()).map(Vec::len).sum())
+    // One flag is told as a word, several as a list of them.
+    let leased = |map: &&Value| {
+        map["flags"] == "timeout" || map["flags"].as_array().is_some_and(|all| all.contains(&"timeout".into()))
+    };
+    Ok(maps.filter(leased).filter_map(|map| map["elem"].as_array()).map(Vec::len).sum())
 }
 
 fn json(ns: &Namespace, tool: &str, words: &[&str]) -> Result<Value> {
@@ -162,7 +166,8 @@ mod tests {
     fn what_is_drawn_anew_is_left_out_and_nothing_else() {
         let ns = Namespace::new("dumped").expect("makes");
         let before = Dump::of(&ns).expect("dumps");
-        let table = "table netdev t {\n map m { type ipv4_addr : classid; flags timeout,dynamic; }\n}\n";
+        let table = "table netdev t {\n map m { type ipv4_addr : classid; flags timeout,dynamic; timeout 9s; elements = { 10.0.0.1 : 7:1 } }\n \
+                     map n { type classid : iface_index; elements = { 7:1 : \"i0\" } }\n}\n";
         let make = || {
             ns.ip("link add i0 type ifb").expect("adds");
             ns.tc("qdisc add dev i0 root handle 7: htb").expect("adds");
@@ -172,6 +177,7 @@ mod tests {
             Dump::of(&ns).expect("dumps")
         };
         let first = make();
+        assert_eq!(held(&ns).expect("counts"), 1, "the other one is held by nobody");
         let found = before.differences(&first);
         assert!(found.iter().all(|line| line.starts_with('+')), "{found:#?}");
         for part in ["ip link", "tc qdisc", "tc class i0", "nft"] {

@@ -36,6 +36,10 @@ struct Cell {
     policies: String,
     /// What the second link may carry by the policy, in Mbit/s.
     rate: u64,
+    /// What it may carry at once, above that: a demotion is known to its sender a round trip later.
+    ///
+    /// Units: bytes
+    burst: f64,
     family: Family,
     way: Way,
     accepted: u8,
@@ -55,25 +59,28 @@ fn cells(options: &Options) -> Vec<Cell> {
         links: links(delay),
         policies: limit(),
         rate: 2,
+        burst: BURST,
         family: Family::V4,
         way,
         accepted,
     };
+    let demoted = |name, delay| Cell {
+        policies: policy(2, "backup", ""),
+        rate: 0,
+        burst: BURST + mbit(40) / 8.0 * (ms(delay) * 2 + ms(10)).as_secs_f64(),
+        ..cell(name, delay, Way::Upload, 0)
+    };
     let mut cells = vec![
         cell("download", 0, Way::Download, 0),
         cell("download, 20 ms delay, add_addr_accepted 2", 20, Way::Download, 2),
-        Cell { policies: policy(2, "backup", ""), rate: 0, ..cell("upload: demotion", 0, Way::Upload, 0) },
+        demoted("upload: demotion", 0),
     ];
     if !options.quick {
         cells.push(cell("download, 20 ms delay", 20, Way::Download, 0));
         cells.push(cell("download, add_addr_accepted 2", 0, Way::Download, 2));
         cells.push(Cell { family: Family::V6, ..cell("download over IPv6", 0, Way::Download, 0) });
         cells.push(Cell { policies: contract, ..cell("upload: a contract", 0, Way::Upload, 0) });
-        cells.push(Cell {
-            policies: policy(2, "backup", ""),
-            rate: 0,
-            ..cell("upload: demotion, 20 ms delay", 20, Way::Upload, 0)
-        });
+        cells.push(demoted("upload: demotion, 20 ms delay", 20));
     }
     cells
 }
@@ -114,16 +121,16 @@ fn measure(options: &Options) -> Result<Report> {
         report.cell(&format!("{}: above the rate", cell.name), "bytes", &of(|run| run.excess));
         report.cell(&format!("{}: share of bytes", cell.name), "ratio", &of(|run| run.share));
         report.cell(&format!("{}: time of plain TCP", cell.name), "ratio", &of(|run| run.time));
-        excesses.extend(median(&of(|run| run.excess)));
+        excesses.extend(median(&of(|run| run.excess)).map(|excess| excess - cell.burst));
         times.extend(median(&of(|run| run.time)));
         if report.picture.is_none() {
             let panel = runs[0].trace.panel(&format!("{}: 5 MB, held to 2 Mbit/s on path two", cell.name), cell.way);
             report.picture(picture("The first transfer of a client", vec![panel]));
         }
     }
-    report.figure("worst_bytes_above", highest(excesses));
+    report.figure("worst_bytes_above_burst", highest(excesses));
     report.figure("worst_time_ratio", lowest(times));
-    report.require_of_a_busy_machine("worst_bytes_above", Must::AtMost(BURST));
+    report.require_of_a_busy_machine("worst_bytes_above_burst", Must::AtMost(0.0));
     report.require_of_a_busy_machine("worst_time_ratio", Must::AtLeast(TIME));
     Ok(report)
 }
