@@ -1,4 +1,4 @@
-//! `anabranch demo`: what two links add up to, shown on this machine in private network namespaces.
+//! `anabranch demo`: what two links add up to, and a policy at work, shown on this machine in private network namespaces.
 //!
 //! What lives here: the command line and the order of events. What does not: the network (see `stage`), the acts
 //! (see `act`), the picture (see `picture`). Called by the command line.
@@ -14,6 +14,7 @@ mod machine;
 mod meter;
 mod picture;
 mod report;
+mod rule;
 mod screen;
 mod stage;
 
@@ -34,7 +35,7 @@ const LINKS: &str = "40 Mbit/s 20 ms,20 Mbit/s 50 ms";
 /// A download takes about so long over the best link alone: long enough to be seen.
 const SECONDS: u64 = 12;
 /// And with `--quick`.
-const QUICK: u64 = 3;
+const QUICK: u64 = 4;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -118,17 +119,21 @@ fn play(links: &Links, bytes: u64, stop: &AtomicBool, screen: &mut Screen) -> Re
     let mut outcomes = Vec::new();
     for (number, act) in (1..).zip(ACTS) {
         screen.print(&[picture::heading(number, &(act.heading)(links))]);
-        let watch = &mut |meter: &meter::Meter| {
+        let watch = &mut |meter: &meter::Meter, held: bool| {
+            let policy = if held { picture::in_force(links) } else { Line::default() };
             if let Some(look) = screen.look() {
-                screen.redraw(&picture::act(links, meter, None, look));
+                let mut lines = picture::act(links, meter, None, look);
+                let last = lines.pop().unwrap_or_default();
+                lines.push(last.join(policy));
+                screen.redraw(&lines);
             } else if screen.plain_due() {
-                screen.print(&[picture::progress(meter).join(picture::rates(links, meter))]);
+                screen.print(&[picture::progress(meter).join(picture::rates(links, meter)).join(policy)]);
             }
         };
         let (outcome, meter) = act.play(&stage, bytes, stop, watch).map_err(Failure::Act)?;
         match screen.look() {
             Some(look) => screen.print(&picture::act(links, &meter, Some(&outcome), look)),
-            None => screen.print(&[picture::verdict(&outcome)]),
+            None => screen.print(&picture::verdicts(links, &outcome)),
         }
         screen.print(&[Line::default()]);
         outcomes.push(outcome);

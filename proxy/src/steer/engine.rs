@@ -127,8 +127,8 @@ impl<'a> Engine<'a> {
         }
         let view = self.look(at);
         let decisions = self.policies.decide(&view);
-        if self.acts() {
-            if let Ok(doors) = &mut self.doors {
+        match &mut self.doors {
+            Ok(doors) if self.steering.mode == SteeringMode::Act => {
                 if tend {
                     doors.tend(&self.steering, &view);
                 }
@@ -140,9 +140,14 @@ impl<'a> Engine<'a> {
                     self.planner.on_done(op, done, now());
                 });
             }
-            for change in self.planner.take_changes() {
-                tracing::info!("{change}");
+            // What would be aimed at is said; whatever it would take is not there.
+            _ => {
+                self.planner.set_abilities(Abilities::NONE);
+                drop(self.planner.plan(&view, &decisions));
             }
+        }
+        for change in self.planner.take_changes() {
+            tracing::info!("{change}");
         }
         self.wait(at)
     }

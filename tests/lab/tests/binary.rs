@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 20] = [
     "aggregate",
     "stalls",
     "failover",
@@ -25,8 +25,6 @@ const NAMES: [&str; 22] = [
     "close",
     "quota",
     "schedule",
-    "congested-path",
-    "do-no-harm",
     "scale",
     "kill",
     "refusals",

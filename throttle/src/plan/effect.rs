@@ -2,16 +2,18 @@
 //!
 //! Judged of everything under one policy of one subscriber together: single connections share paths and say nothing each.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod moved;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Words;
-use super::goal::Goal;
 use super::subflow::Subflow;
 use crate::intent::{Decisions, Intent};
 use crate::view::{self, ConnectionKey, SubflowKey, View};
 use anabranch_config::Enforce;
+use moved::{Count, Known, Line, Moved, Rates};
 
 /// Of what the free paths carried at their best, this much has to remain.
 const PROMISE: f64 = 0.9;
@@ -23,26 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Rates are averaged over so long.
-const WINDOW: f64 = 0.7;
-
-/// What the free paths carried at their best is believed this long: half of it by then.
-const HALF_LIFE: f64 = 20.0;
-
 /// Counters move in steps; rates over less than this are noise.
 const STEP: Duration = Duration::from_millis(80);
 
 /// Looks further apart than this do not follow each other.
 const GAP: Duration = Duration::from_secs(5);
-
-/// Of what a held subflow was given, more than this is not on its way but held up.
-///
-/// Units:  bytes
-const HELD_UP: u64 = 32 * 1024;
-
-/// A subflow's first looks do not count: its counters may have been old when the watch began, and what it moved since then would
-/// pass for a burst.
-const SETTLE: u8 = 3;
 
 /// What is judged as one: a policy's name and a subscriber.
 type Group = (Words, Words);
@@ -71,53 +58,6 @@ struct Effect {
     paused: Option<(Duration, Words)>,
     tightenings: u32,
     rolled_back: u32,
-}
-
-/// A subflow's counter, and how often it was looked at.
-#[derive(Debug, Clone, Copy)]
-struct Count {
-    bytes: u64,
-    looks: u8,
-}
-
-/// Bit/s, averaged.
-#[derive(Debug, Default)]
-struct Rates {
-    total: f64,
-    free: f64,
-    held: f64,
-    /// The part of the time in which data waited.
-    waiting: f64,
-}
-
-/// What one way carries that nobody holds: bit/s, averaged, and the best of it.
-#[derive(Debug, Default)]
-struct Line {
-    rate: f64,
-    best: f64,
-    /// It lives.
-    here: bool,
-}
-
-/// What was moved since the last look, in bytes.
-#[derive(Debug, Default)]
-struct Moved {
-    free: BTreeMap<IpAddr, u64>,
-    held: u64,
-    total: u64,
-    waits: bool,
-    /// Something is held.
-    acts: bool,
-    /// Something is held that could be held more gently.
-    harsh: bool,
-}
-
-/// What is known besides the counters.
-#[derive(Clone, Copy)]
-struct Known<'a> {
-    subflows: &'a BTreeMap<SubflowKey, Subflow>,
-    /// Subflows that a policy wants something of.
-    wanted: &'a BTreeSet<SubflowKey>,
 }
 
 /// What was seen of every group.
@@ -215,73 +155,6 @@ impl Effect {
             self.average(&moved, step.as_secs_f64());
             self.judge(&moved, now);
         }
-    }
-
-    /// Adds up what the subflows of a connection moved.
-    fn count(
-        &self,
-        connection: &view::Connection,
-        known: Known<'_>,
-        moved: &mut Moved,
-        counts: &mut BTreeMap<SubflowKey, Count>,
-    ) {
-        let (mut on_its_way, mut crawls) = (0, false);
-        for (key, subflow) in connection.keyed() {
-            let bytes = subflow.download.saturating_add(subflow.upload);
-            let (since, looks) = match self.counts.get(&key) {
-                Some(before) if before.looks >= SETTLE => (bytes.saturating_sub(before.bytes), SETTLE),
-                before => (0, before.map_or(1, |before| before.looks + 1)),
-            };
-            counts.insert(key, Count { bytes, looks });
-            moved.total += since;
-            if !known.wanted.contains(&key) {
-                if subflow.is_live() {
-                    *moved.free.entry(subflow.client().ip()).or_default() += since;
-                    on_its_way += subflow.queued.unwrap_or_default();
-                }
-                continue;
-            }
-            on_its_way += subflow.queued.unwrap_or_default().min(HELD_UP);
-            let goal = known.subflows.get(&key).map_or(&Goal::Free, |known| &known.goal);
-            if *goal != Goal::Free {
-                moved.held += since;
-                moved.acts = true;
-                moved.harsh |= matches!(goal, Goal::Rate { .. });
-                crawls |= since > 0;
-            }
-        }
-        // Where the connection cannot tell, it passes for one whose data waits while something held goes on moving.
-        moved.waits |= connection.waiting.map_or(crawls, |waiting| waiting > on_its_way);
-    }
-
-    fn average(&mut self, moved: &Moved, seconds: f64) {
-        let weight = (seconds / WINDOW).min(1.0);
-        let rates = &mut self.rates;
-        #[allow(clippy::cast_precision_loss, reason = "rates, not counts")]
-        let rate = |bytes: u64| bytes as f64 * 8.0 / seconds;
-        let free = moved.free.values().sum();
-        for (average, bytes) in
-            [(&mut rates.free, free), (&mut rates.held, moved.held), (&mut rates.total, moved.total)]
-        {
-            *average += (rate(bytes) - *average) * weight;
-        }
-        rates.waiting += (f64::from(u8::from(moved.waits)) - rates.waiting) * weight;
-        for address in moved.free.keys() {
-            self.free.entry(*address).or_default();
-        }
-        let fades = 0.5_f64.powf(seconds / HALF_LIFE);
-        self.free.retain(|address, line| {
-            let bytes = moved.free.get(address);
-            line.here = bytes.is_some();
-            line.rate += (rate(bytes.copied().unwrap_or_default()) - line.rate) * weight;
-            line.best = (line.best * fades).max(line.rate);
-            line.best > 1.0 || line.here
-        });
-    }
-
-    /// What the best of the free ways that live carried at its best: about what it would carry alone.
-    fn reference(&self) -> f64 {
-        self.free.values().filter(|line| line.here).map(|line| line.best).fold(0.0, f64::max)
     }
 
     fn judge(&mut self, moved: &Moved, now: Duration) {

@@ -8,6 +8,8 @@
 //!              └► backup
 //! ```
 
+mod retry;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::intent::{Direction, Intent};
 use crate::op::{Op, Slot};
 use crate::view::{self, SubflowKey};
 use anabranch_config::Enforce;
+use retry::Failed;
 
 /// Where nobody can tell whether a demoted subflow has drained, it has after so long.
 const DRAINED: Duration = Duration::from_millis(400);
@@ -27,13 +30,6 @@ const DRAINING: Duration = Duration::from_secs(2);
 
 /// What is known of a subflow is at most so old: before that, a priority that seems not to be ours says nothing.
 const FRESH: Duration = Duration::from_millis(1500);
-
-/// Failures of one kind before it is said that it cannot be done.
-const TRIES: u32 = 4;
-
-/// After the first failure; doubled by each one more, up to the longest.
-const RETRY: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// Rates are measured over no less than this.
 const MEASURE: Duration = Duration::from_millis(200);
@@ -52,14 +48,6 @@ pub(super) struct Paced {
     /// Units:  bit/s of payload
     pub(super) rate: u64,
     pub(super) at: Duration,
-}
-
-/// What failed, and when it is tried again.
-#[derive(Debug)]
-struct Failed {
-    count: u32,
-    until: Duration,
-    message: String,
 }
 
 /// What it carries towards the client.
@@ -150,11 +138,6 @@ impl Subflow {
         self.is_touched() || self.goal != Goal::Free
     }
 
-    /// It is still demoted, since giving that up failed.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.demoted.is_some() && self.failed.contains_key("promote")
-    }
-
     /// It is on its way to another state, and not waiting for another try.
     pub(super) fn moves(&self, now: Duration) -> bool {
         let drains = self.demoted.is_some_and(|since| now.saturating_sub(since) < DRAINING);
@@ -163,7 +146,7 @@ impl Subflow {
             Goal::Backup => drains && self.paced.is_some(),
             Goal::Rate { .. } | Goal::Free | Goal::Closed => false,
         };
-        moves && now >= self.absent.1 && self.failed.values().all(|failed| now >= failed.until)
+        moves && !self.waits(now)
     }
 
     pub(super) const fn put(&self, direction: Direction) -> Option<Put> {
@@ -171,27 +154,6 @@ impl Subflow {
             Direction::Download => self.download,
             Direction::Upload => self.upload,
         }
-    }
-
-    /// Why an operation cannot be done, if it has failed too often.
-    pub(super) fn cannot(&self, op: &str) -> Option<&str> {
-        self.failed.get(op).filter(|failed| failed.count >= TRIES).map(|failed| failed.message.as_str())
-    }
-
-    /// Everything that failed, in words.
-    pub(super) fn failures(&self) -> impl Iterator<Item = String> {
-        self.failed.iter().map(|(op, failed)| format!("{op} failed {} times: {}", failed.count, failed.message))
-    }
-
-    /// Until when an operation is not tried again.
-    pub(super) fn waits_until(&self, op: &str) -> Option<Duration> {
-        self.failed.get(op).map(|failed| failed.until).into_iter().chain([self.absent.1]).max()
-    }
-
-    /// Forgets what failed.
-    pub(super) fn try_at_once(&mut self) {
-        self.failed.clear();
-        self.absent = (0, Duration::ZERO);
     }
 
     /// Takes back what was done to it.
@@ -214,15 +176,6 @@ impl Subflow {
         [(Direction::Download, self.download.take()), (Direction::Upload, self.upload.take())]
     }
 
-    /// The kernel says that it is not there: nothing of what was done to it is, and nothing is done for a while.
-    pub(super) fn vanish(&mut self, now: Duration) -> [(Direction, Option<Put>); 2] {
-        (self.demoted, self.paced, self.duty, self.eases) = (None, None, None, false);
-        let again = now.saturating_sub(self.absent.1) < LONGEST;
-        let count = if again { self.absent.0.saturating_add(1) } else { 1 };
-        self.absent = (count, now + pause(count));
-        self.take_puts()
-    }
-
     /// Takes note of what was done.
     pub(super) fn done(&mut self, op: &Op, now: Duration) {
         self.failed.remove(op.as_str());
@@ -240,14 +193,6 @@ impl Subflow {
         }
     }
 
-    /// Takes note of what could not be done; says when it is tried again.
-    pub(super) fn failed(&mut self, op: &Op, message: String, now: Duration) -> Duration {
-        let count = self.failed.get(op.as_str()).map_or(1, |failed| failed.count.saturating_add(1));
-        let until = now + pause(count);
-        self.failed.insert(op.as_str(), Failed { count, until, message });
-        until
-    }
-
     /// Takes in what is known of it now.
     pub(super) fn look(&mut self, view: &view::Subflow, now: Duration) {
         let count = view.download.saturating_add(view.upload);
@@ -262,12 +207,7 @@ impl Subflow {
         }
         // Somebody else has promoted it, or it was never demoted: it is done again, a few times.
         self.demoted = None;
-        self.overruled += 1;
-        if self.overruled >= TRIES {
-            let message =
-                format!("somebody else has promoted it, and that since {} s", now.saturating_sub(since).as_secs());
-            self.failed.insert("demote", Failed { count: TRIES, until: now + LONGEST, message });
-        }
+        self.is_overruled(now.saturating_sub(since), now);
     }
 
     fn measure(&mut self, download: u64, now: Duration) {
@@ -317,9 +257,4 @@ impl Subflow {
             None => self.demoted.is_some_and(|since| now.saturating_sub(since) >= DRAINED),
         }
     }
-}
-
-/// After so many failures in a row.
-fn pause(count: u32) -> Duration {
-    RETRY.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1))).min(LONGEST)
 }

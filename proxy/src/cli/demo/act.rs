@@ -4,14 +4,16 @@
 //! Called by the demo. Invariant: the first act is what the others are compared with.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anabranch_lab::client::{Protocol, Via};
 use anyhow::{Context as _, Result, ensure};
 
-use super::download::Download;
+use super::download::{Download, Downloaded};
 use super::links::Links;
 use super::meter::Meter;
+use super::rule::{Course, Held, Progress, Rule};
 use super::stage::{Stage, Witness};
 
 /// Time between two pictures.
@@ -26,6 +28,8 @@ pub(super) struct Act {
     pub(super) protocol: Protocol,
     /// Whether it goes through the proxy.
     pub(super) proxied: bool,
+    /// Whether a policy holds one of the links for a third of the time.
+    pub(super) steered: bool,
     /// What it shows.
     pub(super) heading: fn(&Links) -> String,
 }
@@ -36,13 +40,25 @@ pub(super) const ACTS: &[Act] = &[
         name: "tcp",
         protocol: Protocol::Tcp,
         proxied: false,
+        steered: false,
         heading: |links| format!("Plain TCP over {}, the best single link", links.best().name),
     },
     Act {
         name: "anabranch",
         protocol: Protocol::Mptcp,
         proxied: true,
+        steered: false,
         heading: |_| "Through anabranch: one CONNECT over Multipath TCP, a subflow on each link".to_owned(),
+    },
+    Act {
+        name: "steered",
+        protocol: Protocol::Mptcp,
+        proxied: true,
+        steered: true,
+        heading: |links| {
+            let Rule { link, rate, .. } = Rule::of(links);
+            format!("The same, and a policy holds {link} to {rate} for the middle third")
+        },
     },
 ];
 
@@ -65,6 +81,8 @@ pub(super) struct Outcome {
     pub(super) intact: bool,
     /// What the proxy recorded, when it was in between.
     pub(super) witness: Option<Witness>,
+    /// What the act's policy came to, or why it was not held.
+    pub(super) held: Option<Result<Held, String>>,
 }
 
 impl Outcome {
@@ -78,7 +96,7 @@ impl Outcome {
 }
 
 impl Act {
-    /// Plays it; `watch` is called about every [`TICK`].
+    /// Plays it; `watch` is called about every [`TICK`], and told whether the policy is in force.
     ///
     /// Errors: when the download failed or was stopped, or the lab failed.
     pub(super) fn play(
@@ -86,14 +104,18 @@ impl Act {
         stage: &Stage,
         bytes: u64,
         stop: &AtomicBool,
-        watch: &mut dyn FnMut(&Meter),
+        watch: &mut dyn FnMut(&Meter, bool),
     ) -> Result<(Outcome, Meter)> {
         let via = if self.proxied { Via::Connect(stage.proxy()) } else { Via::Direct };
         let download = Download { protocol: self.protocol, via, origin: stage.origin(), bytes };
         let (got, mut meter) = (AtomicU64::new(0), Meter::new(stage.carried(self.protocol)?, bytes));
         let started = Instant::now();
-        let over = AtomicBool::new(false);
-        let downloaded = std::thread::scope(|scope| {
+        let (over, held) = (AtomicBool::new(false), AtomicBool::new(false));
+        let progress = Progress { started, got: &got, bytes, over: &over };
+        let (downloaded, steered) = std::thread::scope(|scope| {
+            let (rule, socket) = (stage.rule_file(), stage.control_socket());
+            let held = &held;
+            let steered = self.steered.then(|| scope.spawn(move || progress.steer(&rule, &socket, held)));
             let client = scope.spawn(|| stage.topology.client.run(|| download.run(&got, &over)));
             let _over = SetOnDrop(&over);
             let mut drawn = Instant::now();
@@ -104,29 +126,44 @@ impl Act {
                 if drawn.elapsed() >= TICK {
                     drawn = Instant::now();
                     meter.push(started.elapsed(), &stage.carried(self.protocol)?, got.load(Ordering::Relaxed));
-                    watch(&meter);
+                    watch(&meter, held.load(Ordering::Relaxed));
                 }
             }
-            client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?
-        .with_context(|| format!("the download of \"{}\" failed", self.name))?;
+            let downloaded = joined(client);
+            over.store(true, Ordering::Relaxed);
+            anyhow::Ok((downloaded, steered.map(joined)))
+        })?;
+        let downloaded = downloaded?.with_context(|| format!("the download of \"{}\" failed", self.name))?;
         ensure!(downloaded.checker.bytes == bytes, "{} bytes came instead of {bytes}", downloaded.checker.bytes);
         meter.push(downloaded.elapsed, &stage.carried(self.protocol)?, bytes);
-        let mut outcome = Outcome {
-            name: self.name,
-            bytes,
-            elapsed: downloaded.elapsed,
-            links: meter.average(),
-            intact: downloaded.checker.intact(bytes),
-            witness: None,
-        };
-        outcome.links = shares(&outcome.links, outcome.rate());
+        let mut outcome = self.outcome(&downloaded, &meter, steered);
         if self.proxied {
             let before = ACTS.iter().take_while(|act| act.name != self.name).filter(|act| act.proxied).count();
             outcome.witness = stage.witness(before + 1);
         }
         Ok((outcome, meter))
     }
+
+    /// What the act yielded, all but what the proxy says.
+    fn outcome(&self, downloaded: &Downloaded, meter: &Meter, course: Option<Result<Course, String>>) -> Outcome {
+        let (bytes, elapsed) = (downloaded.checker.bytes, downloaded.elapsed);
+        let mut outcome = Outcome {
+            name: self.name,
+            bytes,
+            elapsed,
+            links: meter.average(),
+            intact: downloaded.checker.intact(bytes),
+            witness: None,
+            held: course.map(|course| course.map(|course| Held::of(course, meter))),
+        };
+        outcome.links = shares(&outcome.links, outcome.rate());
+        outcome
+    }
+}
+
+/// What a thread came to.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Ends the download with the act: whoever leaves early, by an error or a panic, does not wait for the last byte.

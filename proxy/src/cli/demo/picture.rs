@@ -10,6 +10,7 @@ use super::draw;
 use super::ink::{Ink, Line};
 use super::links::Links;
 use super::meter::Meter;
+use super::rule::{Held, Rule};
 
 /// Columns of ` 38.1 Mbit/s` and its margins.
 const RATE: usize = 13;
@@ -31,7 +32,8 @@ pub(super) struct Look {
 pub(super) fn opening(links: &Links) -> Vec<Line> {
     let both = if links.len() == 2 { "both" } else { "all" };
     let mut lines = vec![
-        Line::of(Ink::Bold, " anabranch demo").and(Ink::Dim, format!("   one download, over one link and over {both}")),
+        Line::of(Ink::Bold, " anabranch demo")
+            .and(Ink::Dim, format!("   one download: over one link, over {both}, and steered")),
         Line::default(),
     ];
     lines.extend(diagram(links));
@@ -113,7 +115,10 @@ pub(super) fn act(links: &Links, meter: &Meter, outcome: Option<&Outcome>, look:
         past,
         Ink::Plain,
     )));
-    lines.push(outcome.map_or_else(|| progress(meter), verdict));
+    match outcome {
+        Some(outcome) => lines.extend(verdicts(links, outcome)),
+        None => lines.push(progress(meter)),
+    }
     lines
 }
 
@@ -162,8 +167,53 @@ pub(super) fn rates(links: &Links, meter: &Meter) -> Line {
     Line::of(Ink::Plain, format!("   {}, total {} Mbit/s", each.join(", "), mbit(now.iter().sum())))
 }
 
+/// What is said of a policy in force.
+pub(super) fn in_force(links: &Links) -> Line {
+    let Rule { link, rate, .. } = Rule::of(links);
+    Line::of(Ink::Bold, format!("   policy: {link} at most {rate}"))
+}
+
+/// How an act ended, and what its policy came to.
+pub(super) fn verdicts(links: &Links, outcome: &Outcome) -> Vec<Line> {
+    let mut lines = vec![verdict(outcome)];
+    match &outcome.held {
+        Some(Ok(held)) => lines.extend(steered(&Rule::of(links), held)),
+        Some(Err(why)) => lines.extend(blamed("not steered", why)),
+        None => {}
+    }
+    lines
+}
+
+/// What a policy came to.
+fn steered(rule: &Rule, held: &Held) -> Vec<Line> {
+    let Rule { link, rate, free, .. } = rule;
+    let (mark, ink) = match rule.kept(held) {
+        Some(true) => ("✔", Ink::Good),
+        Some(false) => ("✘", Ink::Bad),
+        None => ("-", Ink::Dim),
+    };
+    let line = Line::of(ink, format!("    {mark} "))
+        .and(Ink::Plain, format!("{link} held to {rate} for {:.1} s: ", held.time.as_secs_f64()));
+    let line = match (held.carried, held.lowest) {
+        (Some(carried), Some(lowest)) => line
+            .and(Ink::Bold, mbit(carried))
+            .and(Ink::Plain, format!("; lowest total {} = ", mbit(lowest)))
+            .and(Ink::Bold, format!("{:.2} x {free}", rule.floor(lowest))),
+        _ => line.and(Ink::Dim, "too short to measure"),
+    };
+    let mut lines = vec![line];
+    lines.extend(held.cannot.iter().flat_map(|why| blamed("not possible here", why)));
+    lines
+}
+
+/// What failed, and why: the first line of it.
+fn blamed(what: &str, why: &str) -> Option<Line> {
+    let why = why.lines().next()?;
+    Some(Line::of(Ink::Bad, format!("    ✘ {what}: ")).and(Ink::Plain, why))
+}
+
 /// How an act ended.
-pub(super) fn verdict(outcome: &Outcome) -> Line {
+fn verdict(outcome: &Outcome) -> Line {
     let Outcome { bytes, elapsed, intact, witness, .. } = outcome;
     let (mark, ink) = if *intact { ("✔", Ink::Good) } else { ("✘", Ink::Bad) };
     let line = Line::of(ink, format!("    {mark} "))
@@ -179,9 +229,9 @@ pub(super) fn verdict(outcome: &Outcome) -> Line {
     }
 }
 
-/// The last line.
+/// The last line: the second act against the first.
 pub(super) fn closing(links: &Links, outcomes: &[Outcome]) -> Line {
-    let (Some(single), Some(multi)) = (outcomes.first(), outcomes.last()) else { return Line::default() };
+    let [single, multi, ..] = outcomes else { return Line::default() };
     let ratio = multi.rate() / single.rate();
     let over = if links.len() == 2 { "both links".to_owned() } else { format!("all {} links", links.len()) };
     Line::of(Ink::Bold, " anabranch: ")

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::act::Outcome;
 use super::links::Links;
+use super::rule::{Held, Rule};
 
-/// The object: what was built, each act, and the last act against the first.
+/// The object: what was built, each act, and the second act against the first.
 ///
 /// Units: bit/s of payload (of links as built: on the wire), bytes, seconds, milliseconds where the name says so.
 pub(super) fn report(links: &Links, outcomes: &[Outcome]) -> Value {
-    let (single, multi) = (outcomes.first().map(Outcome::rate), outcomes.last().map(Outcome::rate));
+    let (single, multi) = (outcomes.first().map(Outcome::rate), outcomes.get(1).map(Outcome::rate));
+    let rule = Rule::of(links);
     let act = |outcome: &Outcome| {
         let of = |(link, rate): (&super::links::AccessLink, &f64)| json!({"name": link.name, "rate": rate.round()});
         json!({
@@ -22,6 +24,7 @@ pub(super) fn report(links: &Links, outcomes: &[Outcome]) -> Value {
             "links": links.iter().zip(&outcome.links).map(of).collect::<Vec<_>>(),
             "intact": outcome.intact,
             "proxy": outcome.witness,
+            "policy": outcome.held.as_ref().map(|held| policy(&rule, held)),
         })
     };
     let link = |link: &super::links::AccessLink| {
@@ -36,6 +39,27 @@ pub(super) fn report(links: &Links, outcomes: &[Outcome]) -> Value {
         "ratio": single.zip(multi).map(|(single, multi)| (multi / single * 1000.0).round() / 1000.0),
         "intact": outcomes.iter().all(|outcome| outcome.intact),
     })
+}
+
+/// What a policy came to.
+fn policy(rule: &Rule, held: &Result<Held, String>) -> Value {
+    let thousandths = |ratio: f64| (ratio * 1000.0).round() / 1000.0;
+    let floor = |lowest: Option<f64>| lowest.map(|lowest| thousandths(rule.floor(lowest)));
+    let mut object =
+        json!({"link": rule.link, "limit": rule.rate.bits_per_second(), "free": rule.free, "failed": null});
+    match held {
+        Ok(held) => {
+            object["seconds"] = json!(held.time.as_secs_f64());
+            object["rate"] = json!(held.carried.map(f64::round));
+            object["lowest"] = json!(held.lowest.map(f64::round));
+            object["lowest_ratio"] = json!(floor(held.lowest));
+            object["lowest_read_ratio"] = json!(floor(held.lowest_read));
+            object["kept"] = json!(rule.kept(held));
+            object["cannot"] = json!(held.cannot);
+        }
+        Err(why) => object["failed"] = json!(why),
+    }
+    object
 }
 
 #[cfg(test)]

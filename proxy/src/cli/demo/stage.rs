@@ -4,7 +4,7 @@
 //! Called by the demo's acts. Owned by the demo: dropping it ends the proxy and removes everything.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anabranch_lab::client::Protocol;
@@ -14,6 +14,7 @@ use anabranch_lab::{Family, Proxy, ProxyConfig, Topology};
 use anyhow::{Context as _, Result};
 
 use super::links::Links;
+use super::rule::Rule;
 
 /// The origin's port.
 const ORIGIN_PORT: u16 = 8080;
@@ -30,6 +31,8 @@ pub(super) struct Stage {
     _origin: Server,
     pub(super) topology: Topology,
     links: usize,
+    /// The steered act's.
+    pub(super) rule: Rule,
 }
 
 /// What the proxy's access log says about a tunnel.
@@ -51,8 +54,21 @@ impl Stage {
         topology.origin.plain_frames("s0")?;
         topology.edge.plain_frames("o0")?;
         let origin = Server::start(&topology.origin, ORIGIN_PORT, Protocol::Tcp, Service::Http)?;
-        let proxy = Proxy::start_binary(Path::new("/proc/self/exe"), &topology.edge, &ProxyConfig::default())?;
-        Ok(Self { proxy, _origin: origin, topology, links: links.len() })
+        let config = ProxyConfig { extra: Rule::steering(links), ..ProxyConfig::default() };
+        let proxy = Proxy::start_binary(Path::new("/proc/self/exe"), &topology.edge, &config)?;
+        let stage = Self { proxy, _origin: origin, topology, links: links.len(), rule: Rule::of(links) };
+        std::fs::write(stage.rule_file(), stage.rule.text(links)).context("cannot write a policy")?;
+        Ok(stage)
+    }
+
+    /// The proxy's control socket.
+    pub(super) fn control_socket(&self) -> PathBuf {
+        self.proxy.control_socket()
+    }
+
+    /// The file with the rule, beside it.
+    pub(super) fn rule_file(&self) -> PathBuf {
+        self.control_socket().with_file_name("policies.toml")
     }
 
     /// The origin's address.

@@ -101,12 +101,15 @@ fn noise_is_no_reason() {
 #[test]
 fn a_free_path_that_dies_is_not_the_fault_of_the_hold() {
     let mut world = World::new(ALL);
+    world.lines[2] = 100;
     let subflows = world.connect(&[0, 1, 2]);
     world.wants[0] = steer(Wanted::Rate(2));
     world.run(seconds(10));
     world.kill(subflows[2]);
-    world.run(seconds(20));
-    assert_eq!(why(&world, subflows[0]), "");
+    for _ in 0..20 {
+        world.run(seconds(1));
+        assert_eq!(why(&world, subflows[0]), "");
+    }
 }
 
 /// While the held one was let go it carried much: that is not what the free ones carry.
@@ -116,8 +119,11 @@ fn what_was_let_go_is_not_the_measure() {
     world.subflow(subflows[1]).timeouts = 1;
     world.run(seconds(2));
     world.subflow(subflows[1]).timeouts = 0;
-    world.run(seconds(20));
-    assert_eq!(why(&world, subflows[0]), "");
+    world.run(seconds(1));
+    for _ in 0..20 {
+        world.run(seconds(1));
+        assert_eq!(why(&world, subflows[0]), "");
+    }
     assert_eq!(world.kernel.paced[&subflows[0]], 1_880_000);
 }
 
@@ -131,8 +137,10 @@ fn old_counters_are_no_burst() {
     world.subflow(subflows[1]).download += 5_000_000;
     world.run(millis(100));
     world.subflow(subflows[1]).download += 5_000_000;
-    world.run(seconds(5));
-    assert_eq!(why(&world, subflows[0]), "");
+    for _ in 0..5 {
+        world.run(seconds(1));
+        assert_eq!(why(&world, subflows[0]), "");
+    }
     let measured = measured(&world, subflows[0]);
     assert!(measured.reference < 41e6, "{measured:?}");
 }

@@ -1,6 +1,7 @@
 //! What holds whatever happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anabranch_config::Enforce;
 use proptest::prelude::*;
@@ -77,13 +78,18 @@ struct Watch {
     world: World,
     /// Whose each slot is, as far as elements tell.
     owners: BTreeMap<Slot, ClassKey>,
+    /// When something failed last: what is not given back yet may wait for another try.
+    failed: Option<Duration>,
 }
+
+/// No pause after a failure is longer.
+const PAUSE: Duration = seconds(11);
 
 impl Watch {
     fn new(abilities: Abilities, passing: bool) -> Self {
         let mut world = World::new(abilities);
         world.passing = passing;
-        Self { world, owners: BTreeMap::new() }
+        Self { world, owners: BTreeMap::new(), failed: None }
     }
 
     fn key(&self, conn: usize, sub: usize) -> Option<SubflowKey> {
@@ -149,7 +155,11 @@ impl Watch {
                 prop_assert!((1..=1000).contains(&slot.0));
             }
         }
-        if self.world.fates.is_empty() {
+        let at = self.world.at;
+        if self.world.log.iter().rev().take_while(|(when, ..)| *when == at).any(|(_, _, done)| !done) {
+            self.failed = Some(at);
+        }
+        if self.failed.is_none_or(|failed| at - failed > PAUSE) {
             self.check_promotions(&view, &ops)?;
             self.check_ways_out(&view)?;
         }
@@ -162,12 +172,12 @@ impl Watch {
         subflow: SubflowKey,
         direction: Direction,
         slot: Slot,
-        before: &BTreeMap<(SubflowKey, Direction), (Slot, std::time::Duration)>,
+        before: &BTreeMap<(SubflowKey, Direction), (Slot, Duration)>,
     ) -> Result<(), TestCaseError> {
         let class = self.world.class(subflow, direction).unwrap();
         let former = self.owners.insert(slot, class.clone());
         if former.is_some_and(|former| former != class) {
-            let points = |((one, way), (other, until)): (&(SubflowKey, Direction), &(Slot, std::time::Duration))| {
+            let points = |((one, way), (other, until)): (&(SubflowKey, Direction), &(Slot, Duration))| {
                 *other == slot && *until > self.world.at && (*one, *way) != (subflow, direction)
             };
             prop_assert!(!before.iter().any(points), "{slot:?} is given while elements point to it");
@@ -235,7 +245,7 @@ impl Watch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn law_one_holds(abilities in abilities(), passing in prop::bool::weighted(0.2), events in prop::collection::vec(event(false), 1..50)) {

@@ -73,9 +73,10 @@ fn slots_are_not_lost() {
     let mut world = World::new(ALL);
     world.planner = Planner::new(ALL, Settings { slots: 6, lease: LEASE });
     let subflows = world.connect(&[0, 1]);
+    world.wants[0] = always(Wanted::Both(2));
     for round in 0..20 {
-        // From the class of a policy to one of the connection's own, and back.
-        world.wants[0] = if round % 2 == 0 { steer(Wanted::Rate(2)) } else { always(Wanted::Both(2)) };
+        // Always from one class straight into another.
+        world.edition = round;
         world.run(seconds(25));
         let way = (subflows[0], Direction::Download);
         assert!(world.kernel.elements.contains_key(&way), "round {round}");
@@ -98,6 +99,24 @@ fn classes_of_policies_that_arm_no_more_are_given_back() {
     world.run(seconds(60));
     assert!((1..=3).contains(&(world.said("arm") - arms)), "{}", world.said("arm") - arms);
     assert_eq!(world.kernel.armed.iter().filter(|(_, slot)| slot.is_some()).count(), 2);
+}
+
+/// A rule that could not be taken back still puts packets into its class.
+#[test]
+fn a_class_that_is_still_armed_is_nobody_elses() {
+    let mut world = World::new(ALL);
+    world.planner = Planner::new(ALL, Settings { slots: 1, lease: LEASE });
+    world.arming = vec![arming("to come", 2)];
+    world.connect(&[0, 1]);
+    world.run(seconds(1));
+    world.fates.insert("arm", Fate::Fails);
+    world.arming.clear();
+    world.wants[0] = steer(Wanted::Rate(2));
+    world.run(seconds(30));
+    assert!(world.kernel.elements.is_empty());
+    world.fates.clear();
+    world.run(seconds(12));
+    assert_eq!(world.kernel.elements.len(), 1);
 }
 
 /// One that joined under a rule is taken out of its class, where that is not what its policy wants.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_config::{BitRate, Enforce};
@@ -79,6 +80,8 @@ pub(super) struct World {
     /// A path's line is so much less while another is held, in percent: what a bad hold costs.
     pub(super) cost: u64,
     pub(super) passing: bool,
+    /// Policies of another edition have other names.
+    pub(super) edition: usize,
     next: u16,
 }
 
@@ -117,6 +120,7 @@ impl World {
             demand: 0,
             cost: 0,
             passing: false,
+            edition: 0,
             next: 0,
         }
     }
@@ -196,13 +200,17 @@ impl World {
         View { at: self.at, connections }
     }
 
+    fn policy(&self, key: SubflowKey) -> Arc<str> {
+        format!("policy {} of edition {}", path(key), self.edition).into()
+    }
+
     pub(super) fn class(&self, key: SubflowKey, direction: Direction) -> Option<ClassKey> {
         let scope = match self.wants[path(key)].as_ref()?.hold {
             Wanted::Rate(_) if direction == Direction::Download => Scope::Policy,
             Wanted::Both(_) => Scope::Connection(key.connection),
             _ => return None,
         };
-        Some(ClassKey { policy: format!("policy {}", path(key)).into(), scope, direction })
+        Some(ClassKey { policy: self.policy(key), scope, direction })
     }
 
     pub(super) fn decisions(&self) -> Decisions {
@@ -225,7 +233,7 @@ impl World {
             };
             decisions.intents.push(Intent {
                 subflow: key,
-                policy: format!("policy {}", path(key)).into(),
+                policy: self.policy(key),
                 path: format!("path {}", path(key)).into(),
                 subscriber: "somebody".into(),
                 hold,

@@ -67,3 +67,19 @@ fn a_last_count_taken_late_changes_no_history() {
     assert!(close(&meter.average(), &[8e6, 4e6]), "{:?}", meter.average());
     assert!(close(&meter.now(), &[8e6, 8e6]), "{:?}", meter.now());
 }
+
+#[test]
+fn the_lowest_is_the_poorest_window_of_all_links_and_of_what_was_read() {
+    let (mut meter, mut count) = (Meter::new(vec![0, 0], 4_000_000), 0);
+    for n in 1..=20_u64 {
+        count += if (11..=15).contains(&n) { 25_000 } else { 100_000 };
+        // The reader hears of the first second at its end.
+        let got = if n < 10 { 0 } else { 2 * count };
+        meter.push(ms(100 * n), &[count, count], got);
+    }
+    let (whole, window) = (ms(2_000), ms(300));
+    assert!((meter.lowest(ms(0), whole, window).expect("fits") - 4e6).abs() < 1e3);
+    assert!((meter.lowest(ms(0), ms(900), window).expect("fits") - 16e6).abs() < 1e3);
+    assert_eq!(meter.lowest_read(ms(0), whole, window), Some(0.0));
+    assert_eq!(meter.lowest(ms(1_800), ms(9_000), window), None, "nothing fits behind the end");
+}

@@ -27,6 +27,7 @@ fn outcome(mptcp: &str) -> Outcome {
         links: vec![30e6, 7.5e6],
         intact: true,
         witness: Some(Witness { mptcp: mptcp.into(), subflows: 2 }),
+        held: None,
     }
 }
 
@@ -73,7 +74,7 @@ fn every_line_fits_whatever_the_width() {
         }
     }
     let mut lines = opening(&links);
-    lines.extend([verdict(&outcomes[0]), closing(&links, &outcomes), progress(&meter)]);
+    lines.extend([verdict(&outcomes[0]), in_force(&links), closing(&links, &outcomes), progress(&meter)]);
     lines.extend(super::super::ACTS.iter().map(|act| heading(1, &(act.heading)(&links))));
     for line in lines {
         let shown = line.render(usize::MAX, false);
@@ -116,9 +117,39 @@ fn what_went_wrong_is_said() {
     assert!(broken.starts_with("    ✘") && broken.contains("differ"), "{broken}");
 }
 
+fn held(carried: f64, lowest: f64) -> Held {
+    Held {
+        time: Duration::from_millis(4120),
+        carried: Some(carried),
+        lowest: Some(lowest),
+        lowest_read: None,
+        cannot: Vec::new(),
+    }
+}
+
+/// The lines below the first verdict.
+fn of_the_policy(held: Result<Held, String>) -> String {
+    let outcome = Outcome { held: Some(held), ..outcome("yes") };
+    text(&verdicts(&links("40 Mbit/s,20 Mbit/s"), &outcome)[1..], 79)
+}
+
+#[test]
+fn what_a_policy_came_to_is_said() {
+    let kept = of_the_policy(Ok(held(1.9e6, 39e6)));
+    assert_eq!(kept, "    ✔ LTE held to 2 Mbit/s for 4.1 s: 1.9; lowest total 39.0 = 1.02 x DSL\n");
+    assert!(of_the_policy(Ok(held(2.9e6, 39e6))).starts_with("    ✘"), "it carried too much");
+    let short = of_the_policy(Ok(Held { carried: None, ..held(0.0, 0.0) }));
+    assert!(short.starts_with("    - LTE") && short.contains("too short to measure"), "{short}");
+    let without = of_the_policy(Ok(Held { cannot: vec!["pace: no BPF".into()], ..held(1.9e6, 39e6) }));
+    assert!(without.ends_with("    ✘ not possible here: pace: no BPF\n"), "{without}");
+    let failed = of_the_policy(Err("anabranch: nothing was applied\nmore".into()));
+    assert_eq!(failed, "    ✘ not steered: anabranch: nothing was applied\n");
+}
+
 #[test]
 fn the_last_line_has_the_ratio() {
     let single = Outcome { elapsed: Duration::from_millis(4500), ..outcome("yes") };
-    let line = closing(&links("40 Mbit/s,20 Mbit/s"), &[single, outcome("yes")]).render(79, false);
+    let steered = Outcome { elapsed: Duration::from_secs(4), ..outcome("yes") };
+    let line = closing(&links("40 Mbit/s,20 Mbit/s"), &[single, outcome("yes"), steered]).render(79, false);
     assert_eq!(line, " anabranch: 37.5 Mbit/s over both links = 1.50 x the best single link (25.0)");
 }
