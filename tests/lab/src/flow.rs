@@ -129,9 +129,14 @@ impl Flow {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Tells the sender to end; what is under way may still come.
+    pub fn stop(&self) {
+        self.ticket.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Lets the sender end, waits for what is under way, and returns what came.
     pub fn finish(mut self, patience: Duration) -> Result<Delivered> {
-        self.ticket.stop.store(true, Ordering::Relaxed);
+        self.stop();
         let end = Instant::now() + patience;
         while !self.is_finished() && Instant::now() < end {
             std::thread::sleep(TICK);

@@ -186,6 +186,22 @@ impl Recording<'_> {
         Ok(self.flows.len() - 1)
     }
 
+    /// Starts several flows of a kind at the same time, and waits until all have their connection.
+    pub(super) fn crowd(&mut self, family: Family, spec: FlowSpec, count: usize) -> Result<()> {
+        let Stage { topology, source, .. } = self.stage;
+        let origin = SocketAddr::new(topology.origin_address(family), source.port());
+        let start = || Flow::start(&topology.client, source, origin, spec, self.clock);
+        let flows: Result<Vec<_>> = std::thread::scope(|scope| {
+            let started: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
+            started
+                .into_iter()
+                .map(|flow| flow.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        self.flows.extend(flows?);
+        Ok(())
+    }
+
     /// Notes a moment.
     pub(super) fn mark(&mut self, words: impl Into<String>) -> Duration {
         let now = self.clock.now();
@@ -218,6 +234,7 @@ impl Recording<'_> {
     /// As [`Recording::finish`], when the proxy was killed and flows have broken off.
     pub(super) fn finish_without_proxy(self) -> Result<Trace> {
         let end = self.clock.now();
+        self.flows.iter().for_each(Flow::stop);
         let flows = self.flows.into_iter().map(|flow| flow.finish(ms(10_000))).collect::<Result<_>>()?;
         let reading = self.meter.stop()?;
         let mut faults = self.faults;

@@ -56,12 +56,15 @@ impl Figures {
         let (from, released) = settled(times, trace);
         let held = from - Duration::from_secs(1);
         let total = trace.total(cell.way);
+        // What is delivered in order comes in steps where several paths are free: it is held against one of them.
+        let paths = f64::from(u8::try_from(cell.free.len()).unwrap_or(u8::MAX));
         // What is held, to how much, and what the connection must carry all the same.
         let (watched, most, tcp, alone) = match cell.rule {
             Rule::Limit(rate) => (trace.frames(cell.held, cell.way).clone(), mbit(rate) * SLACK, free.tcp, free.alone),
             Rule::Backup => (trace.payload(cell.held, cell.way).clone(), IDLE_MBIT * 1e6, free.tcp, free.alone),
             Rule::Total(rate) => (total.clone(), mbit(rate) * SLACK, mbit(rate), mbit(rate)),
         };
+        let single = if matches!(cell.rule, Rule::Total(_)) { tcp } else { tcp / paths };
         let full = total.middle(held.saturating_sub(Duration::from_millis(1_500)), held);
         let in_ms = |time: Option<Duration>, longest: Duration| time.unwrap_or(longest).as_secs_f64() * 1e3;
         let of = |value: Option<f64>, whole: f64| value.map(|value| value / whole.max(1.0));
@@ -69,7 +72,7 @@ impl Figures {
         Self {
             settle: in_ms(watched.settled_over(HELD_WINDOW, held, released, most), released.saturating_sub(held)),
             worst_window: of(total.poorest(held, trace.end), tcp),
-            worst_delivery: of(trace.delivered().poorest(held, trace.end), tcp),
+            worst_delivery: of(trace.delivered().poorest(held, trace.end), single),
             steady: of(Some(total.rate(from, released)), alone),
             release: in_ms(
                 total.reached(released, trace.end, full.unwrap_or(f64::INFINITY) * FULL),

@@ -56,9 +56,11 @@ pub(super) fn reference(stage: &Stage, cell: &Cell) -> Result<Free> {
 /// Runs the cell once; with the subflows the client had before the rule and at the end.
 pub(super) fn play(stage: &Stage, cell: &Cell, times: &Times, lever: Lever) -> Result<(Trace, (usize, usize))> {
     let mut recording = stage.record()?;
-    for _ in 0..cell.connections {
-        recording.flow(cell.family, stage.spec(1, cell.family, cell.way))?;
-    }
+    recording.crowd(cell.family, stage.spec(1, cell.family, cell.way), cell.connections)?;
+    // Many of them take their time to begin.
+    let all = recording.clock.now();
+    let end = times.end.min(cell.end);
+    let times = Times { held: all + times.held, released: all + times.released, end: all + end };
     // Just before the rule comes would delay it.
     recording.wait_until(times.held.saturating_sub(ms(300)));
     let before = stage.subflows()?;
