@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anabranch_config::BitRate;
@@ -97,6 +97,8 @@ pub(super) struct Gate {
 struct Held {
     bucket: Arc<Bucket>,
     waits: Option<Pin<Box<Sleep>>>,
+    /// Who waits: the timer goes with the bucket, and would never wake it.
+    waker: Option<Waker>,
 }
 
 /// Bytes that may pass now; what does not pass goes back.
@@ -106,6 +108,12 @@ pub(super) struct Pass {
     bytes: u64,
 }
 
+impl Held {
+    fn new(bucket: Arc<Bucket>) -> Box<Self> {
+        Box::new(Self { bucket, waits: None, waker: None })
+    }
+}
+
 impl Gate {
     /// Puts the direction under a bucket, or under none.
     pub(super) fn set(&self, bucket: Option<Arc<Bucket>>) {
@@ -113,7 +121,12 @@ impl Gate {
         self.on.store(bucket.is_some(), Ordering::Relaxed);
         match (&mut *held, bucket) {
             (Some(held), Some(bucket)) => held.bucket = bucket,
-            (held, bucket) => *held = bucket.map(|bucket| Box::new(Held { bucket, waits: None })),
+            (held, bucket) => {
+                let former = std::mem::replace(held, bucket.map(Held::new));
+                if let Some(waker) = former.and_then(|held| held.waker) {
+                    waker.wake();
+                }
+            }
         }
     }
 
@@ -128,9 +141,10 @@ impl Gate {
         loop {
             if let Some(waits) = &mut held.waits {
                 if waits.as_mut().poll(cx).is_pending() {
+                    held.waker = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                held.waits = None;
+                (held.waits, held.waker) = (None, None);
             }
             match held.bucket.take(wanted as u64) {
                 Ok(bytes) => return Poll::Ready(Pass { bucket: Some(held.bucket.clone()), bytes }),

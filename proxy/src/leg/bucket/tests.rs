@@ -56,7 +56,7 @@ async fn what_was_taken_and_not_used_passes_later() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_without_a_bucket_lets_everything_pass_at_once_and_a_lifted_one_soon() {
-    let gate = Gate::default();
+    let gate = Arc::new(Gate::default());
     let begun = Instant::now();
     assert_eq!(poll_fn(|cx| gate.poll(cx, 123_456)).await.bytes(), 123_456);
     assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -65,12 +65,14 @@ async fn a_gate_without_a_bucket_lets_everything_pass_at_once_and_a_lifted_one_s
     let first = poll_fn(|cx| gate.poll(cx, 1 << 20)).await;
     let bytes = first.bytes();
     first.used(bytes);
-    // The next byte is a second away; the gate is opened before.
-    let lift = async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        gate.set(None);
-    };
-    let (pass, ()) = tokio::join!(poll_fn(|cx| gate.poll(cx, 1 << 20)), lift);
-    assert_eq!(pass.bytes(), 1 << 20);
+    // The next byte is a second away; the gate is opened before, and whoever waits in another task has to be told.
+    let waits = tokio::spawn({
+        let gate = gate.clone();
+        async move { poll_fn(|cx| gate.poll(cx, 1 << 20)).await.bytes() }
+    });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    gate.set(None);
+    let passed = tokio::time::timeout(Duration::from_secs(60), waits).await.expect("it is woken").unwrap();
+    assert_eq!(passed, 1 << 20);
     assert!(begun.elapsed() <= Duration::from_millis(30) + LONGEST + Duration::from_millis(2));
 }
