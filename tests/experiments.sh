@@ -17,7 +17,7 @@ shift
 lab=${CARGO_TARGET_DIR:-target}/release/lab
 mkdir -p "$directory"
 
-passed=0 failed=0
+passed=0 failed=0 reasons=
 for name in $("$lab" list | cut -d ' ' -f 1); do
     echo "lab $name $*"
     # Written beside and moved: an experiment that breaks off leaves the result of its last run as it was.
@@ -25,8 +25,11 @@ for name in $("$lab" list | cut -d ' ' -f 1); do
         passed=$((passed + 1)) word=ok
     else
         failed=$((failed + 1)) word=FAILED
-        # The failures, in the report's own words.
-        sed 's/.*"passed":false,"failures":\(\[.*\]\),"notes".*/  \1/' "$directory/.$name.json"
+        # The failures, in the report's own words: here, and all together at the end.
+        reason=$(sed 's/.*"passed":false,"failures":\(\[.*\]\),"notes".*/\1/' "$directory/.$name.json")
+        echo "  $reason"
+        reasons="${reasons}lab $name FAILED $reason
+"
     fi
     for kind in json svg; do
         if [ -s "$directory/.$name.$kind" ]; then mv "$directory/.$name.$kind" "$directory/$name.$kind"; fi
@@ -36,5 +39,6 @@ for name in $("$lab" list | cut -d ' ' -f 1); do
 done
 
 if [ $((passed + failed)) = 0 ]; then echo "the lab lists no experiment" >&2; exit 1; fi
+printf '%s' "$reasons"
 echo "experiments: $passed passed, $failed failed"
 [ "$failed" = 0 ]

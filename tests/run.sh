@@ -44,5 +44,7 @@ line=$(sed -n 's/^experiments: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$
 line=${line:-0 1}
 passed=$((passed + ${line% *})) failed=$((failed + ${line#* }))
 
+# Who sees no more than the end of this sees what failed.
+grep -h ' FAILED' "$log" "$target/lab.log" || true
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -111,7 +111,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One turn; says how long to wait for the next.
-    fn tick(&mut self) -> Duration {
+    pub(super) fn tick(&mut self) -> Duration {
         let (at, mut tend) = (now(), false);
         if at.saturating_sub(self.tended) >= HOUSEKEEPING {
             self.tended = at;
@@ -122,10 +122,9 @@ impl<'a> Engine<'a> {
         if self.policies.is_empty() {
             return HOUSEKEEPING;
         }
-        if self.desk.looked.load(Ordering::Acquire) <= self.fresh_after && self.desk.kernel_tells() {
-            return TRANSITION;
-        }
-        let view = self.look(at);
+        let fresh = self.desk.looked.load(Ordering::Acquire) > self.fresh_after || !self.desk.kernel_tells();
+        // What holds for those to come needs no facts.
+        let view = if fresh { self.look(at) } else { View { at, connections: Vec::new() } };
         let decisions = self.policies.decide(&view);
         match &mut self.doors {
             Ok(doors) if self.steering.mode == SteeringMode::Act => {
@@ -149,7 +148,7 @@ impl<'a> Engine<'a> {
         for change in self.planner.take_changes() {
             tracing::info!("{change}");
         }
-        self.wait(at)
+        if fresh { self.wait(at) } else { TRANSITION }
     }
 
     /// How long until there is something to do.

@@ -108,6 +108,8 @@ impl Engine<'_> {
             drop(self.replace(former));
             return Err(Refused::Closed(why));
         }
+        // Who is told that it is in force may connect at once.
+        self.tick();
         let lines = self.policies.lines();
         let text = match lines.len() {
             0 => "no policy is in force; everything was taken back".to_owned(),

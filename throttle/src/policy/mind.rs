@@ -20,8 +20,9 @@ pub(crate) struct Gauges {
 /// Whether a policy's thresholds count as exceeded for one subflow.
 ///
 /// A threshold is exceeded above its value, and until the measure is below nine tenths of it. The mind changes once a `dwell` at
-/// the most, and leaves ever later when leaving was a mistake. A subflow that is held may carry nothing, so that nothing is measured of
-/// it any more: it is let go now and then, ever less often, to find out.
+/// the most, and leaves ever later when leaving was a mistake. A subflow that is held shows no round-trip times and losses of its path
+/// any more: it carries nothing, or its own limit makes them (a chunk of 8 KiB takes 70 ms at 1 Mbit/s). So it is let go now and
+/// then, ever less often, to find out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mind {
     holds: bool,
@@ -36,7 +37,7 @@ pub(crate) struct Mind {
 
 /// How old a measure may be and still be one.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a held subflow is left alone without a measure, at first.
+/// How long a held subflow is left alone, at first.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pauses double this often at the most.
 const DOUBLINGS: u32 = 4;
@@ -55,8 +56,8 @@ impl Mind {
             latch(&mut self.loss, gauges.loss, over.loss);
         }
         let ages = over.rtt.is_some() || over.loss.is_some();
-        let blind = changed.max(gauges.measured).saturating_add(PATIENCE * (1 << self.relapses.min(DOUBLINGS)));
-        if self.holds && ages && !fresh && now >= blind {
+        let trial = changed.saturating_add(PATIENCE * (1 << self.relapses.min(DOUBLINGS)));
+        if self.holds && ages && now >= trial {
             (self.rtt, self.loss) = (false, false);
         }
         let exceeded = |latched: bool, threshold: Option<u64>| threshold.is_none() || latched;
@@ -66,7 +67,7 @@ impl Mind {
         }
         let pause = if self.holds { dwell * (1 << self.relapses.min(DOUBLINGS)) } else { dwell };
         let due = changed.saturating_add(pause);
-        self.due = if wish != self.holds { Some(due) } else { (self.holds && ages && !fresh).then_some(blind) };
+        self.due = if wish != self.holds { Some(due) } else { (self.holds && ages).then_some(trial) };
         if wish != self.holds && (first || now >= due) {
             if wish && !first {
                 self.relapses = self.relapses.saturating_add(1);
