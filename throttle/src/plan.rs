@@ -12,6 +12,7 @@ mod explain;
 mod goal;
 mod order;
 mod pace;
+mod places;
 mod pool;
 mod report;
 mod share;
@@ -131,6 +132,7 @@ impl Planner {
         let mut ops = Ordered::default();
         // First: what holds for those to come has the same classes whoever is there.
         self.arm(decisions, &mut ops);
+        self.places();
         self.classes(&mut ops);
         self.subflows(view, &mut ops);
         self.connections(view, decisions, &mut ops);
@@ -152,6 +154,12 @@ impl Planner {
         let ops = self.plan(view, &Decisions::default());
         self.leaving = false;
         ops
+    }
+
+    /// How long until what was held has been let off its pace; `None`: nothing is on its way there.
+    #[must_use]
+    pub fn letting_off(&self) -> Option<Duration> {
+        self.subflows.values().any(|subflow| subflow.paced.is_some()).then_some(pace::LET_OFF)
     }
 
     /// Takes in what came of an operation.

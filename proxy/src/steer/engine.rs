@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anabranch_config::{Config, OnStop, PathManagement, Steering, SteeringMode};
 use anabranch_sniffer::Token;
-use anabranch_throttle::op::Abilities;
+use anabranch_throttle::intent::Decisions;
+use anabranch_throttle::op::{Abilities, Op};
 use anabranch_throttle::plan::{Planner, Settings};
 use anabranch_throttle::policy::{Policies, Rules};
 use anabranch_throttle::view::View;
@@ -134,10 +135,7 @@ impl<'a> Engine<'a> {
                 let abilities = doors.abilities(self.desk);
                 self.planner.set_abilities(abilities);
                 let ops = self.planner.plan(&view, &decisions);
-                doors.apply(&ops, self.desk, |op, done| {
-                    tracing::debug!(?op, ?done, "steering");
-                    self.planner.on_done(op, done, now());
-                });
+                self.act(&ops);
             }
             // What would be aimed at is said; whatever it would take is not there.
             _ => {
@@ -202,7 +200,7 @@ impl<'a> Engine<'a> {
         // Only connections that begin under it obey: who means to apply policies later has it from the start.
         let manage = shape || self.acts() && self.steering.path_manager == PathManagement::Userspace;
         if !shape {
-            self.release();
+            self.release(true);
         }
         if !manage {
             if let Ok(doors) = std::mem::replace(&mut self.doors, Err(Closed::NoPolicy)) {
@@ -226,14 +224,29 @@ impl<'a> Engine<'a> {
         Err(closed)
     }
 
-    /// Takes back everything that was done.
-    fn release(&mut self) {
+    /// Takes back everything that was done: what was held is let off gently, unless there is no time for that.
+    #[allow(clippy::disallowed_methods, reason = "on a thread of its own, that has nothing else to do")]
+    fn release(&mut self, gently: bool) {
         let view = self.look(now());
-        let ops = self.planner.release_all(&view);
-        if let Ok(doors) = &mut self.doors {
-            doors.apply(&ops, self.desk, |op, done| self.planner.on_done(op, done, now()));
+        if gently {
+            let ops = self.planner.plan(&view, &Decisions::default());
+            self.act(&ops);
+            if let Some(wait) = self.planner.letting_off() {
+                std::thread::sleep(wait);
+            }
         }
+        let ops = self.planner.release_all(&view);
+        self.act(&ops);
         self.planner = Planner::new(Abilities::NONE, settings(&self.steering));
+    }
+
+    fn act(&mut self, ops: &[Op]) {
+        if let Ok(doors) = &mut self.doors {
+            doors.apply(ops, self.desk, |op, done| {
+                tracing::debug!(?op, ?done, "steering");
+                self.planner.on_done(op, done, now());
+            });
+        }
     }
 
     fn stop(mut self) {
@@ -244,7 +257,7 @@ impl<'a> Engine<'a> {
             }
             return;
         }
-        self.release();
+        self.release(false);
         if let Ok(doors) = self.doors {
             doors.close();
         }

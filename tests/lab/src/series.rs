@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::stats::{highest, lowest, median};
+use crate::stats::{highest, median};
 
 /// The width of a bin: what times are told to.
 pub const BIN: Duration = Duration::from_millis(10);
@@ -88,7 +88,12 @@ impl Series {
 
     /// The rate of the poorest window of a span; `None` when none fits.
     pub fn poorest(&self, from: Duration, to: Duration) -> Option<f64> {
-        lowest(self.windows(from, to).into_iter().map(|(_, rate)| rate))
+        self.poorest_window(from, to).map(|(_, rate)| rate)
+    }
+
+    /// The poorest window of a span, with when it begins; `None` when none fits.
+    pub fn poorest_window(&self, from: Duration, to: Duration) -> Option<(Duration, f64)> {
+        self.windows(from, to).into_iter().min_by(|one, other| one.1.total_cmp(&other.1))
     }
 
     /// The rate of the richest window of a span; `None` when none fits.

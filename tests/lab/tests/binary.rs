@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "aggregate",
     "stalls",
     "failover",
@@ -28,6 +28,7 @@ const NAMES: [&str; 20] = [
     "scale",
     "kill",
     "refusals",
+    "congested-path",
 ];
 
 #[test]

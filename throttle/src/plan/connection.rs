@@ -23,6 +23,9 @@ const SETTLED: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) seen: Duration,
+    /// When it moved something last, and what it had moved by then.
+    pub(super) moved: Duration,
+    counted: u64,
     /// What it holds unsent at most.
     pub(super) bound: Option<u32>,
     /// It was bound when it was accepted, as far as can be told, and nobody has said anything else yet.
@@ -40,11 +43,20 @@ impl Connection {
     const fn new(now: Duration, accepted: Option<u32>) -> Self {
         Self {
             seen: now,
+            moved: Duration::ZERO,
+            counted: 0,
             bound: accepted,
             from_accept: accepted.is_some(),
             lifted: false,
             together: None,
             cannot_demote: None,
+        }
+    }
+
+    /// Takes in what its subflows have moved; the counts of those that are gone go with them.
+    pub(super) const fn look(&mut self, count: u64, now: Duration) {
+        if count != self.counted {
+            (self.counted, self.moved) = (count, now);
         }
     }
 

@@ -113,6 +113,9 @@ impl Subflow {
         let mut done = Vec::new();
         if self.demoted.is_some() {
             done.push(match self.goal {
+                Goal::Rate { .. } if self.waits => {
+                    "demoted until there is a place: too many share the rate (MP_PRIO)".to_owned()
+                }
                 Goal::Rate { .. } if self.paced.is_none() => "demoted until it has drained (MP_PRIO)".to_owned(),
                 _ => "demoted (MP_PRIO)".to_owned(),
             });

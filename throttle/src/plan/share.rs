@@ -9,7 +9,7 @@ use super::order::Ordered;
 use crate::intent::{Ceiling, ClassKey};
 use crate::op::{Op, Slot};
 use crate::rung::Rung;
-use anabranch_config::BitRate;
+use anabranch_config::{BitRate, ByteSize};
 
 /// Of a rate on the wire, what is payload when headers and options are taken off, and a little less.
 ///
@@ -17,7 +17,12 @@ use anabranch_config::BitRate;
 const PAYLOAD: (u64, u64) = (94, 100);
 
 /// A subflow counts as one that shares while it moved something within this time.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
+
+/// Two of the chunks that a paced socket sends at once: with less it is the class that makes the round-trip times.
+///
+/// Units:  bytes
+const ROOM: u64 = 18 * 1024;
 
 /// No socket is paced below this: its timers would starve it.
 const LEAST: u64 = 16_000;
@@ -31,6 +36,8 @@ struct Members {
     ///
     /// Units:  bit/s
     floor: u64,
+    /// One of them is held by the class alone.
+    behind: bool,
 }
 
 /// What a class's members get.
@@ -44,6 +51,20 @@ pub(super) struct Portion {
     pub(super) pace: u64,
 }
 
+/// What of a rate on the wire is payload.
+///
+/// Units:  bit/s
+pub(super) const fn payload(rate: BitRate) -> u64 {
+    rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0
+}
+
+/// The class of paced sockets takes two chunks at once where nothing else is said.
+fn with_room(ceiling: Ceiling) -> Ceiling {
+    let usual = ceiling.rate.bits_per_second() / 8 / 250;
+    let room = ByteSize::from_bytes(usual.max(ROOM));
+    Ceiling { burst: ceiling.burst.or(room.filter(|_| ceiling.ceil.is_none())), ..ceiling }
+}
+
 impl Planner {
     /// Gives every class its slot, its rate, and its members their portions.
     pub(super) fn classes(&mut self, ops: &mut Ordered) {
@@ -54,20 +75,24 @@ impl Planner {
             let Goal::Rate { download, upload } = subflow.goal.clone() else { continue };
             let behind = self.rung(*key, subflow) == Rung::Cap;
             let floor = if behind { subflow.floor().unwrap_or_default() } else { 0 };
-            let active = u64::from(now.saturating_sub(subflow.moved) < IDLE);
+            let here = u64::from(!subflow.waits);
+            let active = here * u64::from(subflow.is_active(now));
             for (key, ceiling) in [download, upload].into_iter().flatten() {
-                let members = members.entry(key).or_insert(Members { ceiling, all: 0, active: 0, floor: 0 });
-                members.all += 1;
+                let members =
+                    members.entry(key).or_insert(Members { ceiling, all: 0, active: 0, floor: 0, behind: false });
+                members.all += here;
                 members.active += active;
                 members.floor += floor;
+                members.behind |= behind;
             }
         }
         self.subflows = subflows;
         let mut portions = BTreeMap::new();
-        for (key, Members { ceiling: wanted, all, active, floor }) in members {
+        for (key, Members { ceiling: wanted, all, active, floor, behind }) in members {
             // Behind the sockets a cap much below what they carry holds up whole connections.
             let least = BitRate::from_bits_per_second(floor).filter(|floor| *floor > wanted.rate);
             let ceiling = least.map_or(wanted, |rate| Ceiling { rate, ceil: None, burst: None });
+            let ceiling = if behind { ceiling } else { with_room(ceiling) };
             let slot = if self.abilities.cap { self.pool.class(&key) } else { None };
             if let Some(slot) = slot
                 && self.pool.set(slot, ceiling)
@@ -75,8 +100,7 @@ impl Planner {
                 ops.push(Op::SetClass { slot, ceiling });
             }
             let sharers = if active == 0 { all } else { active };
-            let rate = wanted.rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0;
-            portions.insert(key, Portion { slot, pace: (rate / sharers.max(1)).max(LEAST) });
+            portions.insert(key, Portion { slot, pace: (payload(wanted.rate) / sharers.max(1)).max(LEAST) });
         }
         self.pool.portions = portions;
     }

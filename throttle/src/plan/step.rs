@@ -30,6 +30,9 @@ impl Planner {
                 .filter(|(key, seen)| seen.is_live() && !seen.backup_by_client && !demoted(*key))
                 .map(|(key, _)| key)
                 .collect();
+            let count = connection.subflows.iter().map(|one| one.download.saturating_add(one.upload)).sum();
+            let now = self.now;
+            self.connection(connection.key).look(count, now);
             for (key, seen) in connection.keyed() {
                 let Some(subflow) = self.subflows.get_mut(&key) else { continue };
                 subflow.look(seen, self.now);
@@ -76,6 +79,7 @@ impl Planner {
             Goal::Free => {
                 subflow.start_over();
                 subflow.release(key, ops);
+                self.let_off(key, subflow, ops);
                 if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
                     ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });
                 }

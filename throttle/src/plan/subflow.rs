@@ -94,6 +94,9 @@ pub(super) struct Subflow {
     pub(super) alone: bool,
     /// Without demotion: it is on its way down to its pace.
     pub(super) eases: bool,
+    /// Too many share its rate: it stays demoted until there is a place. And when that turned last.
+    pub(super) waits: bool,
+    pub(super) turned: Duration,
     /// The least it may be capped at behind its socket.
     ///
     /// Units:  bit/s
@@ -123,6 +126,8 @@ impl Subflow {
             opened_at: None,
             alone: false,
             eases: false,
+            waits: false,
+            turned: Duration::ZERO,
             floor: None,
             rate: None,
         }
@@ -156,13 +161,10 @@ impl Subflow {
         }
     }
 
-    /// Takes back what was done to it.
+    /// Takes back what was done to it, but for its pace.
     pub(super) fn release(&self, key: SubflowKey, ops: &mut Ordered) {
         if self.demoted.is_some() {
             ops.push_first(Op::Promote(key));
-        }
-        if self.paced.is_some() {
-            ops.push_first(Op::Unpace(key));
         }
         for direction in [Direction::Download, Direction::Upload] {
             if self.put(direction).is_some() {

@@ -2,6 +2,7 @@ mod abilities;
 mod effect;
 mod failures;
 mod ladder;
+mod places;
 mod properties;
 mod release;
 mod whole;

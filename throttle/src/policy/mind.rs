@@ -20,9 +20,9 @@ pub(crate) struct Gauges {
 /// Whether a policy's thresholds count as exceeded for one subflow.
 ///
 /// A threshold is exceeded above its value, and until the measure is below nine tenths of it. The mind changes once a `dwell` at
-/// the most, and leaves ever later when leaving was a mistake. A subflow that is held shows no round-trip times and losses of its path
-/// any more: it carries nothing, or its own limit makes them (a chunk of 8 KiB takes 70 ms at 1 Mbit/s). So it is let go now and
-/// then, ever less often, to find out.
+/// the most, and leaves ever later when leaving was a mistake. A subflow that is held may show no round-trip times and losses of its
+/// path any more: it carries nothing, or its own limit makes them: of a trickle, every acknowledgement is a delayed one. So it is let go now and then, ever less often, to find out, and
+/// held again as soon as that is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mind {
     holds: bool,
@@ -32,6 +32,9 @@ pub(crate) struct Mind {
     loss: bool,
     /// How often in a row it came back to what it had just left.
     relapses: u32,
+    left: bool,
+    /// It was let go to find out.
+    tried: bool,
     due: Option<Duration>,
 }
 
@@ -39,6 +42,8 @@ pub(crate) struct Mind {
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a held subflow is left alone, at first.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A measure after it was let go on trial is one when so long has passed.
+const TRIED: Duration = Duration::from_millis(200);
 /// Pauses double this often at the most.
 const DOUBLINGS: u32 = 4;
 /// What is left for so long was left for good.
@@ -57,22 +62,28 @@ impl Mind {
         }
         let ages = over.rtt.is_some() || over.loss.is_some();
         let trial = changed.saturating_add(PATIENCE * (1 << self.relapses.min(DOUBLINGS)));
-        if self.holds && ages && now >= trial {
+        let on_trial = self.holds && ages && now >= trial;
+        if on_trial {
             (self.rtt, self.loss) = (false, false);
         }
         let exceeded = |latched: bool, threshold: Option<u64>| threshold.is_none() || latched;
         let wish = exceeded(self.load, over.load) && exceeded(self.rtt, over.rtt) && exceeded(self.loss, over.loss);
         if !self.holds && now.saturating_sub(changed) >= SETTLED {
-            self.relapses = 0;
+            (self.relapses, self.left) = (0, false);
         }
-        let pause = if self.holds { dwell * (1 << self.relapses.min(DOUBLINGS)) } else { dwell };
+        let pause = match (self.holds, self.tried) {
+            (true, _) => dwell * (1 << self.relapses.min(DOUBLINGS)),
+            (false, true) => TRIED.min(dwell),
+            (false, false) => dwell,
+        };
         let due = changed.saturating_add(pause);
         self.due = if wish != self.holds { Some(due) } else { (self.holds && ages).then_some(trial) };
         if wish != self.holds && (first || now >= due) {
-            if wish && !first {
+            if wish && self.left {
                 self.relapses = self.relapses.saturating_add(1);
             }
-            (self.holds, self.changed, self.due) = (wish, Some(now), None);
+            self.left |= !wish;
+            (self.holds, self.changed, self.due, self.tried) = (wish, Some(now), None, on_trial);
         }
         self.holds
     }
@@ -90,3 +101,6 @@ fn latch(latched: &mut bool, measure: Option<u64>, threshold: Option<u64>) {
         *latched = measure > threshold || (*latched && u128::from(measure) * 10 >= nine_tenths);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,7 +316,7 @@ fn what_was_before_a_long_pause_is_no_measure() {
     world.lines.insert(ip(LTE), 20 * MBIT);
     let one = world.connect(&[DSL, LTE]);
     world.conns[one].download.demand = 100 * MBIT;
-    world.run(5);
+    world.run(3);
     assert_eq!(world.hold(one, LTE), Some(&Hold::Backup));
     // Nobody decided for a while: all policies were cleared.
     world.at += Duration::from_secs(60);

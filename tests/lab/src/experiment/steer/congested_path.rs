@@ -31,8 +31,9 @@ const DEMAND: u64 = 24;
 /// It has left the path so soon, and is back so soon.
 const LEAVE_MS: f64 = 3_000.0;
 const RETURN_MS: f64 = 5_000.0;
-/// What it delivers meanwhile ÷ what it wants, in the lowest window.
-const WINDOW: f64 = 0.85;
+/// What it delivers meanwhile ÷ what it wants. Single windows are told only: what was on its way when the cross traffic came, or when
+/// the path was tried again, has to come through its queue.
+const MEANWHILE: f64 = 0.95;
 
 const CROSS: Duration = ms(3_000);
 const GONE: Duration = ms(9_000);
@@ -55,23 +56,24 @@ fn measure(options: &Options) -> Result<Report> {
     let mut report =
         Report::new("congested-path", json!({"rounds": rounds, "demand_mbit": DEMAND, "links": links.links()}));
     let stage = Stage::start(&Setting::new(links), options)?;
-    let (mut left, mut back, mut windows, mut panels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut left, mut back, mut meanwhile, mut panels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (cross, name, policies) in [
         (Cross::Proxied, "load above 80 %", policy(2, "backup", "load_above = 80\ndestination = [\"10.200.0.0/24\"]")),
-        (Cross::Foreign, "RTT above 15 ms", policy(2, "limit", "rtt_above = \"15 ms\"\nrate = \"1 Mbit/s\"")),
+        (Cross::Foreign, "RTT above 12 ms", policy(2, "limit", "rtt_above = \"12 ms\"\nrate = \"1 Mbit/s\"")),
     ] {
-        let (mut leaves, mut returns, mut lows) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut leaves, mut returns, mut means, mut lows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for number in 0..rounds {
             let trace = run(&stage, cross, &policies).with_context(|| name)?;
             for fault in trace.faults.iter().cloned().chain(trace.losses()) {
                 report.fail(format!("{name}: {fault}"));
             }
-            let (leave, again, low) = judge(&trace, cross);
+            let (leave, again, mean, (low, at)) = judge(&trace, cross);
             tell(&format!(
-                "  {number:>2} {name}: off the path after {leave:.0} ms, back after {again:.0} ms, lowest window {low:.3}"
+                "  {number:>2} {name}: off the path after {leave:.0} ms, back after {again:.0} ms, {mean:.3} of its demand meanwhile, lowest window {low:.3} at {at:.1?}"
             ));
             leaves.push(leave);
             returns.push(again);
+            means.push(mean);
             lows.push(low);
             if number == 0 {
                 panels.push(trace.panel(name, Way::Download));
@@ -79,17 +81,18 @@ fn measure(options: &Options) -> Result<Report> {
         }
         report.cell(&format!("{name}: left after"), "ms", &leaves);
         report.cell(&format!("{name}: back after"), "ms", &returns);
+        report.cell(&format!("{name}: delivered meanwhile of demand"), "ratio", &means);
         report.cell(&format!("{name}: lowest window of demand"), "ratio", &lows);
         left.extend(median(&leaves));
         back.extend(median(&returns));
-        windows.extend(median(&lows));
+        meanwhile.extend(median(&means));
     }
     report.figure("worst_leave_ms", highest(left));
     report.figure("worst_return_ms", highest(back));
-    report.figure("worst_demand_ratio", lowest(windows));
+    report.figure("worst_demand_ratio", lowest(meanwhile));
     report.require_of_a_busy_machine("worst_leave_ms", Must::AtMost(LEAVE_MS));
     report.require_of_a_busy_machine("worst_return_ms", Must::AtMost(RETURN_MS));
-    report.require_of_a_busy_machine("worst_demand_ratio", Must::AtLeast(WINDOW));
+    report.require_of_a_busy_machine("worst_demand_ratio", Must::AtLeast(MEANWHILE));
     report.picture(picture("Cross traffic appears on path two and leaves", panels));
     Ok(report)
 }
@@ -127,8 +130,9 @@ fn begin(recording: &mut Recording<'_>, cross: Cross) -> Result<Option<Flood>> {
     }
 }
 
-/// When the connection was off the path, when it was back, and its delivery's lowest window ÷ its demand.
-fn judge(trace: &Trace, cross: Cross) -> (f64, f64, f64) {
+/// When the connection was off the path, when it was back, and ÷ its demand what it delivered while there was cross traffic and its
+/// delivery's lowest window.
+fn judge(trace: &Trace, cross: Cross) -> (f64, f64, f64, (f64, Duration)) {
     let delivered = &trace.flows[0].series;
     let (one, two) = (trace.payload(1, Way::Download), trace.payload(2, Way::Download));
     let in_ms = |time: Option<Duration>, longest: Duration| time.unwrap_or(longest).as_secs_f64() * 1e3;
@@ -142,8 +146,9 @@ fn judge(trace: &Trace, cross: Cross) -> (f64, f64, f64) {
     // What the cross traffic had queued is over by then.
     let gone = GONE + ms(500);
     let again = two.reached(gone, trace.end, before / 2.0).map(|time| time + ms(500));
-    let low = delivered.poorest(CROSS, trace.end).unwrap_or(0.0) / mbit(DEMAND);
-    (in_ms(leave, GONE - CROSS), in_ms(again, END - GONE), low)
+    let (at, low) = delivered.poorest_window(CROSS, trace.end).unwrap_or_default();
+    let mean = delivered.rate(CROSS, GONE) / mbit(DEMAND);
+    (in_ms(leave, GONE - CROSS), in_ms(again, END - GONE), mean, (low / mbit(DEMAND), at))
 }
 
 /// UDP from the edge to the client over link 2, faster than the link.
@@ -167,8 +172,8 @@ impl Flood {
             let began = std::time::Instant::now();
             let mut sent = 0_u128;
             while !ended.load(Ordering::Relaxed) {
-                // 42 Mbit/s of frames with 1 400 bytes each.
-                while sent * 1_442 * 8 < began.elapsed().as_micros() * 42 && !ended.load(Ordering::Relaxed) {
+                // 60 Mbit/s of frames with 1 400 bytes each.
+                while sent * 1_442 * 8 < began.elapsed().as_micros() * 60 && !ended.load(Ordering::Relaxed) {
                     // A queue that is full is what this is for.
                     drop(socket.send(&[0; 1_400]));
                     sent += 1;

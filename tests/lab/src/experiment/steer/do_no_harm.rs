@@ -48,6 +48,8 @@ struct Harm {
 
 fn measure(options: &Options) -> Result<Report> {
     let seeds = options.rounds(options.pick(100, 12), 3);
+    // `--cell 8`: that seed alone.
+    let only = options.cell.and_then(|text| text.parse::<usize>().ok());
     let mut report = Report::new("do-no-harm", json!({"seeds": seeds, "delays_ms": DELAYS, "link_mbit": 40}));
     let (mut stages, mut worst) = (Vec::new(), Vec::new());
     let (mut harmed, mut alone, mut steered) = (0, 0, 0);
@@ -57,6 +59,9 @@ fn measure(options: &Options) -> Result<Report> {
             let stage = stage(DELAYS[world], options)?;
             let free = plain_tcp(&stage, &[1], Family::V4, Way::Download)?.middle;
             stages.push((stage, free));
+        }
+        if only.is_some_and(|only| only != seed) {
+            continue;
         }
         let (stage, free) = &stages[world];
         let plan = Plan::of(seed as u64);

@@ -13,11 +13,10 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::ms;
 use super::policies::{STEERING, paths};
 use super::trace::Trace;
 use crate::client::{Protocol, Via, Way};
-use crate::experiment::{Options, Subject};
+use crate::experiment::{Options, PATIENCE, Subject};
 use crate::flow::{ALL_THERE_IS, Flow, FlowSpec, Source};
 use crate::meter::{Clock, Meter};
 use crate::proxy::{PORT, Proxy, ProxyConfig, private_directory};
@@ -235,7 +234,7 @@ impl Recording<'_> {
     pub(super) fn finish_without_proxy(self) -> Result<Trace> {
         let end = self.clock.now();
         self.flows.iter().for_each(Flow::stop);
-        let flows = self.flows.into_iter().map(|flow| flow.finish(ms(10_000))).collect::<Result<_>>()?;
+        let flows = self.flows.into_iter().map(|flow| flow.finish(PATIENCE)).collect::<Result<_>>()?;
         let reading = self.meter.stop()?;
         let mut faults = self.faults;
         if reading.missed > 0 {

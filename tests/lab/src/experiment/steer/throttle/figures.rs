@@ -29,6 +29,8 @@ pub(super) struct Figures {
     pub(super) settle: f64,
     pub(super) worst_window: Option<f64>,
     pub(super) worst_delivery: Option<f64>,
+    /// When the lowest windows of the two begin.
+    lowest: [Duration; 2],
     pub(super) steady: Option<f64>,
     /// From the rule's going until the sum was there again.
     ///
@@ -55,7 +57,9 @@ impl Figures {
     pub(super) fn of(cell: &Cell, times: &Times, free: &Free, trace: &Trace, subflows: (usize, usize)) -> Self {
         let (from, released) = settled(times, trace);
         let held = from - Duration::from_secs(1);
-        let total = trace.total(cell.way);
+        // A total is held by how fast it is read: what the links carry follows in strides of whole receive windows, so what is
+        // carried on to the origin is looked at.
+        let total = if matches!(cell.rule, Rule::Total(_)) { trace.delivered() } else { trace.total(cell.way) };
         // What is delivered in order comes in steps where several paths are free: it is held against one of them.
         let paths = f64::from(u8::try_from(cell.free.len()).unwrap_or(u8::MAX));
         // What is held, to how much, and what the connection must carry all the same.
@@ -69,10 +73,13 @@ impl Figures {
         let in_ms = |time: Option<Duration>, longest: Duration| time.unwrap_or(longest).as_secs_f64() * 1e3;
         let of = |value: Option<f64>, whole: f64| value.map(|value| value / whole.max(1.0));
         let rate = if cell.rule == Rule::Backup { 1e6 } else { most / SLACK };
+        let (carried, delivered) =
+            (total.poorest_window(held, trace.end), trace.delivered().poorest_window(held, trace.end));
         Self {
             settle: in_ms(watched.settled_over(HELD_WINDOW, held, released, most), released.saturating_sub(held)),
-            worst_window: of(total.poorest(held, trace.end), tcp),
-            worst_delivery: of(trace.delivered().poorest(held, trace.end), single),
+            worst_window: of(carried.map(|window| window.1), tcp),
+            worst_delivery: of(delivered.map(|window| window.1), single),
+            lowest: [carried, delivered].map(|window| window.unwrap_or_default().0),
             steady: of(Some(total.rate(from, released)), alone),
             release: in_ms(
                 total.reached(released, trace.end, full.unwrap_or(f64::INFINITY) * FULL),
@@ -106,10 +113,12 @@ impl fmt::Display for Figures {
         let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
         write!(
             f,
-            "settle {:4.0} ms, window {}, delivery {}, steady {}, release {:4.0} ms, held {} ({:.3})",
+            "settle {:4.0} ms, window {} at {:.1} s, delivery {} at {:.1} s, steady {}, release {:4.0} ms, held {} ({:.3})",
             self.settle,
             ratio(self.worst_window),
+            self.lowest[0].as_secs_f64(),
             ratio(self.worst_delivery),
+            self.lowest[1].as_secs_f64(),
             ratio(self.steady),
             self.release,
             ratio(self.held_most),
