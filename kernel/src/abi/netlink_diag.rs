@@ -14,8 +14,9 @@ pub(crate) const SHOW: usize = 8;
 /// `NDIAG_SHOW_GROUPS`: answers name the multicast groups.
 pub(crate) const SHOW_GROUPS: u32 = 2;
 
-/// Size of `struct netlink_diag_msg`.
+/// Size of `struct netlink_diag_msg`, and where it has the socket's inode.
 pub(crate) const MESSAGE: usize = 28;
+pub(crate) const INODE: usize = 16;
 /// `NETLINK_DIAG_GROUPS`: a bit a group, the first for group 1, in words of the kernel's `unsigned long`.
 pub(crate) const GROUPS: u16 = 1;
 

@@ -1,5 +1,7 @@
 //! Who listens to the path manager's events.
 
+use std::collections::BTreeSet;
+
 use crate::abi::mptcp_pm as pm;
 use crate::abi::netlink_diag as abi;
 use crate::abi::sock_diag::SOCK_DIAG_BY_FAMILY;
@@ -16,14 +18,15 @@ use super::{MptcpPmError, family};
 pub fn listeners() -> Result<usize, MptcpPmError> {
     let mut socket = NetlinkSocket::open(Protocol::Generic)?;
     let group = family(&mut socket)?.group(pm::EVENTS).ok_or(MptcpPmError::Unsupported)?;
-    let mut found = 0;
+    // The kernel tells of a socket that is in a group twice: among all, and among those in groups.
+    let mut found = BTreeSet::new();
     NetlinkSocket::open(Protocol::SockDiag)?.dump("SOCK_DIAG_BY_FAMILY", &"netlink sockets", &request(), |dump| {
         match dump {
-            Dump::Start => found = 0,
-            Dump::Entry(message) => found += usize::from(listens(message.payload, group)),
+            Dump::Start => found.clear(),
+            Dump::Entry(message) => found.extend(listener(message.payload, group)),
         }
     })?;
-    Ok(found)
+    Ok(found.len())
 }
 
 fn request() -> Request {
@@ -34,15 +37,14 @@ fn request() -> Request {
     Request::new(SOCK_DIAG_BY_FAMILY, 0).fixed(&fixed)
 }
 
-/// Whether an answer is of a socket that is in a group. The bits are those of a row of the kernel's words, so on a machine whose
+/// The inode of an answer's socket, if it is in a group. The bits are those of a row of the kernel's words, so on a machine whose
 /// first byte is the highest they are not in the order of the bytes.
-fn listens(payload: &[u8], group: u32) -> bool {
-    let said = payload.get(abi::MESSAGE..).map(Attributes::new).and_then(|said| said.find(abi::GROUPS));
-    let Some((bit, said)) = group.checked_sub(1).and_then(|bit| usize::try_from(bit).ok()).zip(said) else {
-        return false;
-    };
-    let word = Fields(said.payload).array::<{ size_of::<usize>() }>(bit / WORD * size_of::<usize>());
-    word.is_some_and(|word| usize::from_ne_bytes(word) >> (bit % WORD) & 1 == 1)
+fn listener(payload: &[u8], group: u32) -> Option<u32> {
+    let groups = Attributes::new(payload.get(abi::MESSAGE..)?).find(abi::GROUPS)?;
+    let bit = usize::try_from(group.checked_sub(1)?).ok()?;
+    let word = Fields(groups.payload).array::<{ size_of::<usize>() }>(bit / WORD * size_of::<usize>())?;
+    let inode = Fields(payload).u32(abi::INODE)?;
+    (usize::from_ne_bytes(word) >> (bit % WORD) & 1 == 1).then_some(inode)
 }
 
 /// Bits of a word of the kernel's.
