@@ -15,6 +15,8 @@ pub type Seen<T> = Result<T, String>;
 /// What was found on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
+    /// Where the configuration is that the machine is looked at for.
+    pub config_file: String,
     /// The kernel's release, such as `6.18.44`.
     pub kernel: String,
     /// How each feature's trial went.

@@ -4,7 +4,7 @@ mod act;
 mod look;
 mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anabranch_config::{Config, Role};
 use anabranch_deploy::edge::{Facts, Report, judge, plan};
@@ -16,6 +16,9 @@ use look::Places;
 
 /// What the checks end with when something does not work.
 const FAILURES: u8 = 1;
+
+/// Where the package has its configuration.
+const CONFIG_FILE: &str = "/etc/anabranch/anabranch.toml";
 
 /// Arguments of `edge`.
 #[derive(Debug, clap::Args)]
@@ -146,14 +149,15 @@ fn look(subject: &Subject, config: &Config) -> Result<Facts, u8> {
         complain(&format!("anabranch: {error}"));
         exit::OS
     })?;
-    let places = Places { root: &subject.root, name: &subject.name };
+    let config_file = subject.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    let places = Places { root: &subject.root, config: config_file, name: &subject.name };
     runtime.block_on(look::facts(config, places)).map_err(|error| {
         complain(&format!("anabranch: {error}"));
         exit::USAGE
     })
 }
 
-fn read_facts(file: &std::path::Path) -> Result<Facts, u8> {
+fn read_facts(file: &Path) -> Result<Facts, u8> {
     let stdin = file.as_os_str() == "-";
     let read = if stdin { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let facts = read.and_then(|text| serde_json::from_str(&text).map_err(std::io::Error::from));

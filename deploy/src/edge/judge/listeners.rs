@@ -45,16 +45,18 @@ fn judge(config: &Config, facts: &Facts, listener: &Listener) -> Finding {
         Some(Door::Ours { answers, .. }) => format!("anabranch answers on {}", list(answers)),
         Some(Door::Free) => format!("{address} is free"),
     };
+    // In quotes, so that no other address is hit.
+    let everywhere = || command(format!("sed -i 's|\"{address}\"|\"[::]:{}\"|' {}", address.port(), facts.config_file));
     if let Some(left_out) = left_out(config, facts, listener) {
-        let line =
-            "sed -i 's/^address = .*/address = \"[::]:PORT\"/' FILE".replace("PORT", &address.port().to_string());
-        let line = command(line.replace("FILE", "/etc/anabranch/anabranch.toml"));
-        return ok(format!("{evidence}; bound to one address, it is not at {left_out}")).fail(line);
+        return ok(format!("{evidence}; bound to one address, it is not at {left_out}")).fail(everywhere());
     }
     if address.ip().is_loopback() {
-        let line =
-            command(format!("anabranch print-config | sed 's/^address = .*/address = \"[::]:{}\"/'", address.port()));
-        return ok(format!("{evidence}; only this machine reaches it")).advise(line);
+        let line = format!(
+            "${{EDITOR:-vi}} {}  # address = \"[::]:{}\", and in clients who may use it",
+            facts.config_file,
+            address.port()
+        );
+        return ok(format!("{evidence}; only this machine reaches it")).advise(command(line));
     }
     ok(evidence)
 }

@@ -70,6 +70,7 @@ pub(crate) fn well() -> Facts {
         ("net/netfilter/nf_conntrack_max", "262144"),
     ];
     Facts {
+        config_file: "/etc/anabranch/anabranch.toml".to_owned(),
         kernel: "6.18.44-amd64".to_owned(),
         features: Feature::ALL.map(|feature| (feature, Trial::Works)).into(),
         sysctls: sysctls.map(|(key, value)| (Key::new(key), value.to_owned())).into(),
@@ -324,8 +325,9 @@ fn strict_filters_matter_where_there_is_more_than_one_link() {
 fn a_listener_bound_to_one_address_is_missing_where_other_clients_arrive() {
     let bound = config(&CONFIG.replace("[::]:3128", "10.1.0.1:3128"));
     let found = wrong(&bound, &well());
-    let [(name, Failure, words, _)] = &found[..] else { panic!("{found:?}") };
+    let [(name, Failure, words, cure)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(name, "listener-edge");
+    assert_eq!(cure, "sed -i 's|\"10.1.0.1:3128\"|\"[::]:3128\"|' /etc/anabranch/anabranch.toml");
     assert!(
         words.contains("10.2.0.1 on p2, where clients of path lte arrive") && !words.contains("10.1.0.1 on"),
         "{words}"

@@ -24,6 +24,8 @@ use crate::origin::resolve::{DnsError, Resolver};
 pub(super) struct Places<'a> {
     /// What `/` is for files.
     pub(super) root: &'a Path,
+    /// Where the configuration is, or is to be.
+    pub(super) config: &'a Path,
     /// What name servers are asked for.
     pub(super) name: &'a str,
 }
@@ -37,8 +39,9 @@ pub(super) async fn facts(config: &Config, places: Places<'_>) -> Result<Facts, 
     let (links, hooks) = link::links();
     let (names, chains) = link::names(config);
     Ok(Facts {
+        config_file: places.config.display().to_string(),
         kernel: kernel::release(),
-        features: kernel::features(),
+        features: kernel::features(process::may_try()),
         sysctls: kernel::sysctls(links.iter().map(|link| link.name.as_str())),
         event_listeners: anabranch_kernel::mptcp_pm::listeners().map_err(|error| chain(&error)),
         daemon: anabranch_kernel::sysctl::path_manager_daemon(),

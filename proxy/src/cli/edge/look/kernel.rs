@@ -34,25 +34,34 @@ const SYSCTLS: &[&str] = &[
     "net/netfilter/nf_conntrack_max",
 ];
 
+/// What is tried in a network namespace of its own.
+const TRIED_APART: [Feature; 5] =
+    [Feature::UserspacePathManager, Feature::MpPrio, Feature::SubflowDestroy, Feature::Ifb, Feature::NftEgress];
+
 /// The kernel's release.
 pub(super) fn release() -> String {
     read("kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-/// Tries each feature.
-pub(super) fn features() -> BTreeMap<Feature, Trial> {
+/// Tries each feature. Trials fail for want of a capability as they do for want of a feature, so without it there are none.
+pub(super) fn features(may_try: bool) -> BTreeMap<Feature, Trial> {
     let mut found = BTreeMap::new();
-    // Whether it is switched on here is another question: `net.mptcp.enabled` has a check of its own.
-    let mptcp = match probe::mptcp_socket() {
-        Ok(()) => Trial::Works,
-        Err(_) if read("net/mptcp/enabled").is_some_and(|value| value.trim() == "0") => {
-            Trial::Untried("net.mptcp.enabled = 0".to_owned())
-        }
-        Err(error) => Trial::Missing(error.to_string()),
+    let of = |trial: probe::Trial| trial.map_or_else(Trial::Missing, |()| Trial::Works);
+    let trials = if may_try {
+        probe::steering().map_err(|error| chain(&error))
+    } else {
+        Err("it takes CAP_NET_ADMIN".to_owned())
+    };
+    // Whether it is switched on here is another question, with a check of its own: there a trial elsewhere counts.
+    let off = read("net/mptcp/enabled").is_some_and(|value| value.trim() == "0");
+    let mptcp = match (probe::mptcp_socket(), &trials) {
+        (Ok(()), _) => Trial::Works,
+        (Err(_), Ok(trials)) if off => of(trials.priority.clone()),
+        (Err(_), Err(why)) if off => Trial::Untried(why.clone()),
+        (Err(error), _) => Trial::Missing(error.to_string()),
     };
     found.insert(Feature::Mptcp, mptcp);
-    let of = |trial: probe::Trial| trial.map_or_else(Trial::Missing, |()| Trial::Works);
-    match probe::steering() {
+    match trials {
         Ok(trials) => found.extend([
             (Feature::UserspacePathManager, of(trials.userspace)),
             (Feature::MpPrio, of(trials.priority)),
@@ -60,17 +69,7 @@ pub(super) fn features() -> BTreeMap<Feature, Trial> {
             (Feature::Ifb, of(trials.ifb)),
             (Feature::NftEgress, of(trials.egress)),
         ]),
-        Err(error) => {
-            let why = chain(&error);
-            let all = [
-                Feature::UserspacePathManager,
-                Feature::MpPrio,
-                Feature::SubflowDestroy,
-                Feature::Ifb,
-                Feature::NftEgress,
-            ];
-            found.extend(all.map(|feature| (feature, Trial::Untried(why.clone()))));
-        }
+        Err(why) => found.extend(TRIED_APART.map(|feature| (feature, Trial::Untried(why.clone())))),
     }
     let pacer = Pacer::open().map(drop);
     found.insert(

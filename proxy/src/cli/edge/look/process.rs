@@ -45,13 +45,22 @@ pub(super) async fn running(config: &Config) -> Vec<Running> {
     found
 }
 
+/// The capabilities of a process, by their bits.
+fn effective(pid: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let digits = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(digits.trim(), 16).ok()
+}
+
+/// Whether this process may try what steering takes.
+pub(super) fn may_try() -> bool {
+    let (bits, of) =
+        (effective("self").unwrap_or_default(), |wanted| CAPABILITIES.iter().find(|(_, name)| *name == wanted));
+    of("CAP_NET_ADMIN").is_some_and(|(bit, _)| bits >> bit & 1 == 1)
+}
+
 /// What they may do together.
 pub(super) fn capabilities(running: &[Running]) -> Capabilities {
-    let effective = |pid: &str| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let digits = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(digits.trim(), 16).ok()
-    };
     let theirs: Vec<u64> = running.iter().filter_map(|one| effective(&one.pid.to_string())).collect();
     let (whose, bits) = if theirs.is_empty() {
         ("this process".to_owned(), effective("self").unwrap_or_default())
