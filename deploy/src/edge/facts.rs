@@ -176,9 +176,10 @@ impl Facts {
         self.sysctl(path)?.parse().ok()
     }
 
-    /// The links that traffic comes and goes over: up, with an address, and no loopback.
+    /// The links that traffic comes and goes over: up, no loopback, and with an address that others know.
     pub(super) fn lines(&self) -> impl Iterator<Item = &Link> {
-        self.links.iter().filter(|link| link.up && !link.loopback && !link.addresses.is_empty())
+        let known = |ip: &IpAddr| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        self.links.iter().filter(move |link| link.up && !link.loopback && link.addresses.iter().any(known))
     }
 
     /// Whether a capability is held.

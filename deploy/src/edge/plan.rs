@@ -119,16 +119,16 @@ impl Plan {
         self.settings.is_empty() && self.files.is_empty()
     }
 
-    /// What is to be done, line by line as a shell would do it.
+    /// What is to be done, line by line as a shell would do it, with files below a root.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut out = String::new();
+    pub fn text(&self, root: &str) -> String {
+        let (mut out, root) = (String::new(), root.trim_end_matches('/'));
         for Setting { key, value, why, .. } in &self.settings {
             // Writing to a string does not fail.
             writeln!(out, "# {why}\nsysctl -w {}", assignment(key, value)).unwrap_or_default();
         }
         for File { path, text } in &self.files {
-            writeln!(out, "install -D -m 644 /dev/stdin /{path} <<'END'\n{text}END").unwrap_or_default();
+            writeln!(out, "install -D -m 644 /dev/stdin {root}/{path} <<'END'\n{text}END").unwrap_or_default();
         }
         if self.restarts() {
             writeln!(out, "systemctl daemon-reload  # the new limit is that of the next start").unwrap_or_default();

@@ -48,4 +48,4 @@ fn listener(payload: &[u8], group: u32) -> Option<u32> {
 }
 
 /// Bits of a word of the kernel's.
-const WORD: usize = 8 * size_of::<usize>();
+const WORD: usize = usize::BITS as usize;

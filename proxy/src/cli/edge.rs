@@ -135,7 +135,7 @@ fn setup(arguments: &Setup) -> Result<u8, u8> {
     if arguments.apply {
         return act::apply(root, &plan, journal).map_err(os);
     }
-    say(&plan.text());
+    say(&plan.text(&root.to_string_lossy()));
     Ok(0)
 }
 
@@ -149,7 +149,7 @@ fn look(subject: &Subject, config: &Config) -> Result<Facts, u8> {
         complain(&format!("anabranch: {error}"));
         exit::OS
     })?;
-    let config_file = subject.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    let config_file = subject.config.as_deref().unwrap_or_else(|| Path::new(CONFIG_FILE));
     let places = Places { root: &subject.root, config: config_file, name: &subject.name };
     runtime.block_on(look::facts(config, places)).map_err(|error| {
         complain(&format!("anabranch: {error}"));

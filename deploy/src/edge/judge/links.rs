@@ -49,13 +49,21 @@ fn offload(facts: &Facts) -> Finding {
     let ok = |evidence: String| {
         Finding::ok("offload", evidence, "without TSO and GRO every 1500 bytes cost what 64 KiB cost with them")
     };
-    let off = |link: &&super::super::facts::Link| link.segmentation == Some(false) || link.receive == Some(false);
-    let slow: Vec<_> = facts.lines().filter(off).map(|link| link.name.as_str()).collect();
-    if slow.is_empty() {
+    let of = |off: fn(&super::super::facts::Link) -> bool| {
+        facts.lines().filter(|link| off(link)).map(|link| link.name.as_str()).collect::<Vec<_>>()
+    };
+    let kinds = [
+        ("TSO", "tso", of(|link| link.segmentation == Some(false))),
+        ("GRO", "gro", of(|link| link.receive == Some(false))),
+    ];
+    let kinds: Vec<_> = kinds.iter().filter(|(_, _, links)| !links.is_empty()).collect();
+    if kinds.is_empty() {
         return ok("TSO and GRO are on wherever a link says".to_owned());
     }
-    let lines: Vec<_> = slow.iter().map(|link| format!("ethtool -K {link} tso on gro on")).collect();
-    ok(format!("TSO or GRO is off on {}", list(&slow))).advise(Mend::Command(lines.join(" && ")))
+    let words = kinds.iter().map(|(word, _, links)| format!("{word} is off on {}", links.join(" and ")));
+    let lines =
+        kinds.iter().flat_map(|(_, flag, links)| links.iter().map(move |link| format!("ethtool -K {link} {flag} on")));
+    ok(list(words)).advise(Mend::Command(lines.collect::<Vec<_>>().join(" && ")))
 }
 
 fn table(config: &Config, facts: &Facts) -> Finding {

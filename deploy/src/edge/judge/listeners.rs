@@ -10,7 +10,7 @@ use super::list;
 
 pub(super) fn all(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut found: Vec<_> = config.listeners.iter().map(|listener| judge(config, facts, listener)).collect();
-    found.push(dns(facts));
+    found.push(dns(config, facts));
     found
 }
 
@@ -82,17 +82,18 @@ fn left_out(config: &Config, facts: &Facts, listener: &Listener) -> Option<Strin
     (!words.is_empty()).then(|| list(words))
 }
 
-fn dns(facts: &Facts) -> Finding {
+fn dns(config: &Config, facts: &Facts) -> Finding {
     let ok = |evidence: String| Finding::ok("dns", evidence, "a client names its server, and the proxy has to find it");
     let servers = list(&facts.dns.servers);
     match &facts.dns.answer {
         Ok(answer) => ok(format!("{servers}: {} is {answer}", facts.dns.name)),
         Err(error) => {
-            let first = facts.dns.servers.first();
-            let line = first.map_or_else(
-                || format!("dig {}", facts.dns.name),
-                |server| format!("dig -p {} @{} {}", server.port(), server.ip(), facts.dns.name),
-            );
+            let own = !config.resolver.servers.is_empty();
+            let file = if own { facts.config_file.as_str() } else { "/etc/resolv.conf" };
+            let ask = facts.dns.servers.first().map_or_else(String::new, |server| {
+                format!("  # then: dig -p {} @{} {}", server.port(), server.ip(), facts.dns.name)
+            });
+            let line = format!("${{EDITOR:-vi}} {file}{ask}");
             ok(format!("{servers}: no answer for {}: {error}", facts.dns.name)).fail(Mend::Command(line))
         }
     }

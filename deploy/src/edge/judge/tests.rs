@@ -208,7 +208,7 @@ const FAULTS: &[Fault] = &[
     fault("rp-filter", Failure, ("strict on p2, of 2 links", "net.ipv4.conf.p2.rp_filter=2"), |f| {
         set(f, "net/ipv4/conf/p2/rp_filter", "1");
     }),
-    fault("offload", Advice, ("off on p1", "ethtool -K p1 tso on"), |f| f.links[0].segmentation = Some(false)),
+    fault("offload", Advice, ("TSO is off on p1", "ethtool -K p1 tso on"), |f| f.links[0].segmentation = Some(false)),
     fault("nft-table", Failure, ("netdev anabranch is somebody", "nft delete table netdev anabranch"), |f| {
         f.names = Ok(Names { foreign_table: Some("theirs".into()), ..Names::default() });
     }),
@@ -249,9 +249,12 @@ const FAULTS: &[Fault] = &[
         let [one, other] = ["10.1.0.1:3128", "10.2.0.1:3128"].map(|address| vec![address.parse().unwrap()]);
         f.listeners[0].door = Door::Ours { answers: one, silent: other };
     }),
-    fault("dns", Failure, ("no answer for example.com", "dig -p 53 @192.0.2.53"), |f| {
-        f.dns.answer = Err("timed out".into())
-    }),
+    fault(
+        "dns",
+        Failure,
+        ("no answer for example.com", "resolv.conf  # then: dig -p 53 @192.0.2.53 example.com"),
+        |f| f.dns.answer = Err("timed out".into()),
+    ),
 ];
 
 #[test]
@@ -336,6 +339,24 @@ fn a_listener_bound_to_one_address_is_missing_where_other_clients_arrive() {
     let mut facts = well();
     facts.links[1].addresses = vec!["172.16.0.1".parse().unwrap()];
     assert_eq!(wrong(&bound, &facts), []);
+}
+
+#[test]
+fn links_that_nobody_knows_are_no_lines() {
+    let mut facts = well();
+    facts.links.push(Link { receive: Some(false), qdisc: Some("htb".into()), ..link("far1", "fe80::1") });
+    facts.links.push(Link { receive: Some(false), up: false, ..link("off1", "10.3.0.1") });
+    facts.links.push(Link { receive: Some(false), loopback: true, ..link("lo", "127.0.0.1") });
+    assert_eq!(wrong(&config(CONFIG), &facts), []);
+}
+
+#[test]
+fn configured_name_servers_are_mended_where_they_are_configured() {
+    let own = config(&format!("[resolver]\nservers = [\"192.0.2.53\"]\n{CONFIG}"));
+    let mut facts = well();
+    facts.dns.answer = Err("timed out".into());
+    let found = wrong(&own, &facts);
+    assert!(found[0].3.starts_with("${EDITOR:-vi} /etc/anabranch/anabranch.toml  # "), "{found:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn planned(facts: &Facts, journal: &Journal) -> Plan {
 fn where_all_is_well_nothing_is_planned() {
     let nothing = planned(&well(), &Journal::default());
     assert!(nothing.is_empty() && nothing.by_hand.is_empty());
-    assert_eq!(nothing.text(), "# nothing to set up\n");
+    assert_eq!(nothing.text("/"), "# nothing to set up\n");
 }
 
 #[test]
@@ -54,7 +54,9 @@ fn what_is_to_last_is_in_a_file_and_what_is_not_is_not() {
 
 #[test]
 fn a_dry_run_says_every_step() {
-    let text = planned(&ill(), &Journal::default()).text();
+    let text = planned(&ill(), &Journal::default()).text("/");
+    let elsewhere = planned(&ill(), &Journal::default()).text("/tmp/root");
+    assert!(elsewhere.contains("/dev/stdin /tmp/root/etc/sysctl.d/"), "{elsewhere}");
     for words in [
         "\nsysctl -w net.mptcp.enabled=1\n",
         "\nsysctl -w net.mptcp.path_manager=kernel\n",

@@ -36,14 +36,13 @@ pub(super) enum ActError {
 /// Does what a plan says; what came of it, as an exit code.
 pub(super) fn apply(root: &Path, plan: &Plan, mut journal: Journal) -> Result<u8, ActError> {
     if plan.is_empty() {
-        say(&plan.text());
+        say(&plan.text(&root.to_string_lossy()));
         return Ok(0);
     }
-    for setting in &plan.settings {
-        // Without the former value there is no way back: then it stays as it is.
-        if let Some(now) = sysctl(&setting.key) {
-            journal.keep_sysctl(setting, &now);
-        }
+    // Without the former value there is no way back: what cannot be read stays as it is.
+    let (known, unknown): (Vec<_>, Vec<_>) = plan.settings.iter().partition(|setting| sysctl(&setting.key).is_some());
+    for setting in &known {
+        journal.keep_sysctl(setting, &sysctl(&setting.key).unwrap_or_default());
     }
     let mut made = Vec::new();
     for path in plan.files.iter().map(|file| file.path.as_str()).chain([STATE]) {
@@ -56,9 +55,12 @@ pub(super) fn apply(root: &Path, plan: &Plan, mut journal: Journal) -> Result<u8
     write(root, STATE, &text(&journal))?;
     for file in &plan.files {
         write(root, &file.path, &file.text)?;
-        say(&format!("wrote /{}\n", file.path));
+        say(&format!("wrote {}\n", root.join(&file.path).display()));
     }
-    let code = plan.settings.iter().map(set).fold(0, u8::max);
+    let code = known.into_iter().map(set).fold(0, u8::max);
+    unknown
+        .iter()
+        .for_each(|setting| complain(&format!("anabranch: {} stays as it is: it cannot be read", setting.key)));
     if plan.restarts() {
         reload(root);
     }
@@ -89,7 +91,8 @@ pub(super) fn undo(root: &Path) -> Result<u8, ActError> {
             Some(text) => write(root, path, text)?,
             None => fs::remove_file(root.join(path)).map_err(failed("cannot remove", root, path))?,
         }
-        say(&format!("{} /{path}\n", if former.is_some() { "put back" } else { "removed" }));
+        let word = if former.is_some() { "put back" } else { "removed" };
+        say(&format!("{word} {}\n", root.join(path).display()));
     }
     let settings =
         back.sysctls.into_iter().map(|(key, value)| Setting { key, value, why: String::new(), lasting: false });

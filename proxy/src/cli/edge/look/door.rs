@@ -20,7 +20,9 @@ const ADDRESSES: usize = 16;
 pub(super) fn try_all(config: &Config, running: &[Running], links: &[Link]) -> Vec<Listener> {
     let of = |listener: &anabranch_config::Listener| {
         let has = |(name, address): &&(String, SocketAddr)| {
-            name == listener.name.as_str() && address.ip() == listener.address.ip()
+            // The one that runs may have been told another name; port 0 is whichever it got.
+            let chosen = listener.address.port() == 0 && name == listener.name.as_str();
+            *address == listener.address || (chosen && address.ip() == listener.address.ip())
         };
         let door = match running.iter().flat_map(|one| &one.listeners).find(has) {
             Some((_, address)) => reach(*address, listener.ipv6_only, links),

@@ -106,7 +106,7 @@ fn unit_limit(root: &Path, unit: &str) -> Option<u64> {
     beside.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
     files.extend(beside);
     let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
-    texts.filter_map(|text| limit_in(&text)).last()
+    texts.filter_map(|text| limit_in(&text)).next_back()
 }
 
 /// The hard limit a unit's text asks for: `LimitNOFILE=HARD` or `LimitNOFILE=SOFT:HARD`.
