@@ -1,8 +1,10 @@
 //! Edge and client: check, set-up, doctor.
 //!
-//! Pure so far: what was found in, steps and their undoing out. What lives here so far: which machine is meant. What does
-//! not: looking at the machine and changing it (`kernel`), asking the operator (`proxy`). Nobody calls it yet. Beside this library lie the files that are shipped: `examples/`, and what `make` needs to set a
-//! machine up. Invariant: a step without its undoing is not a step.
+//! Pure: what was found in, findings, steps and their undoing out. What lives here: which machine is meant, the [`edge`]'s doctor. What
+//! does not: looking at the machine and changing it (`proxy`, by way of `kernel`). Called by `proxy/src/cli/edge.rs`. Beside this library lie
+//! the files that are shipped: `examples/`, and what `make` needs to set a machine up. Invariant: a step without its undoing is not a step.
+
+pub mod edge;
 
 use std::fmt;
 

@@ -3,8 +3,10 @@
 //! Source: Linux v6.18 `include/uapi/linux/mptcp.h`, `include/linux/socket.h`.
 
 pub(crate) mod bpf;
+pub(crate) mod ethtool;
 pub(crate) mod mptcp_pm;
 pub(crate) mod netlink;
+pub(crate) mod netlink_diag;
 pub(crate) mod nft;
 pub(crate) mod route;
 pub(crate) mod sock_diag;

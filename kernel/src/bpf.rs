@@ -146,6 +146,15 @@ fn value(pace: Option<Pace>) -> Value {
     Value { rate, unsent, ..Value::default() }
 }
 
+/// Whether the kernel has a function of that name that programs can be attached to.
+///
+/// Errors: [`BpfError::NoBtf`] — it does not say which functions it has.
+pub fn has_function(name: &str) -> Result<bool, BpfError> {
+    let bytes = type_information()?;
+    let btf = Btf::parse(&bytes).map_err(BpfError::Unsupported)?;
+    Ok(btf.function(name).is_ok())
+}
+
 fn type_information() -> Result<Vec<u8>, BpfError> {
     let mut bytes = Vec::new();
     File::open(BTF)

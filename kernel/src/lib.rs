@@ -9,6 +9,7 @@
 
 pub mod abi;
 pub mod bpf;
+pub mod clock;
 mod fields;
 pub mod flow;
 pub mod link;
@@ -20,6 +21,7 @@ pub mod netns;
 pub mod netstat;
 mod nft;
 pub mod packet;
+pub mod probe;
 pub mod shaper;
 pub mod sock_diag;
 pub mod sockopt;

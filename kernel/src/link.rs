@@ -1,10 +1,11 @@
 //! Links: which there are, and the IFB that is ours.
 //!
-//! What lives here: links and their addresses by routing netlink, an IFB made, named and taken away, notices of changes. What does
-//! not: what goes through a link (`tc`, `nft`, `packet`). Called by `shaper`, and by whoever watches interfaces come and go.
+//! What lives here: links and their addresses by routing netlink, an IFB made, named and taken away, notices of changes, a
+//! device's speed and offloads. What does not: what goes through a link (`tc`, `nft`, `packet`). Called by `shaper`, and by whoever watches interfaces come and go.
 //! Invariant: a link is meant by its index; a name is looked up when it is asked for.
 //! Source: rtnetlink(7), Linux v6.18 `net/core/rtnetlink.c`.
 
+mod device;
 mod encode;
 mod parse;
 mod watch;
@@ -15,6 +16,7 @@ use crate::abi::route as abi;
 use crate::netlink::attribute::Attributes;
 use crate::netlink::{Dump, NetlinkError, NetlinkSocket, Protocol};
 
+pub use device::{Device, device};
 pub use encode::Ifb;
 pub use watch::{LinkNotice, LinkWatch};
 

@@ -13,6 +13,7 @@ mod command;
 mod endpoint;
 mod event;
 mod events;
+mod listeners;
 mod manager;
 
 use thiserror::Error;
@@ -25,6 +26,7 @@ pub use command::{Announcement, SubflowAddresses};
 pub use endpoint::{Endpoint, EndpointFlags, Limits};
 pub use event::{ConnectionEvent, Event, EventError, SubflowEvent};
 pub use events::{Events, Notice};
+pub use listeners::listeners;
 pub use manager::PathManager;
 
 /// Why the path manager could not be asked or listened to.

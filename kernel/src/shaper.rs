@@ -24,7 +24,7 @@ pub use crate::nft::{Direction, Flow, Join, Prefix, Then};
 pub use crate::tc::{ClassSpec, ClassStats, Slot};
 pub use commands::Commands;
 pub use error::ShaperError;
-pub use found::{Found, FoundDevice, FoundTable};
+pub use found::{Found, FoundDevice, FoundTable, neighbours};
 
 /// How often interfaces are looked up anew because one went away meanwhile.
 const WATCH_ATTEMPTS: usize = 4;

@@ -75,6 +75,18 @@ impl TrafficControl {
         Ok(found)
     }
 
+    /// The links with a `clsact` or `ingress` beside their root, by number, and which of the two it is: its filters see packets that come
+    /// in before nftables does.
+    pub fn hooks(&mut self) -> Result<Vec<(u32, String)>, NetlinkError> {
+        let mut found = Vec::new();
+        let request = header(abi::RTM_GETQDISC, 0, 0, [0; 2]);
+        self.socket.dump("RTM_GETQDISC", &"queueing disciplines", &request, |dump| match dump {
+            Dump::Start => found.clear(),
+            Dump::Entry(message) => found.extend(under(message.payload, abi::TC_H_CLSACT).map(|(i, q)| (i, q.kind))),
+        })?;
+        Ok(found)
+    }
+
     /// Gives the link `index` the HTB of that number as its root. Packets without a class pass as they are.
     ///
     /// Errors: `ENOENT` — no HTB in this kernel.
@@ -153,8 +165,13 @@ fn header(kind: u16, flags: u16, index: u32, [handle, parent]: [u32; 2]) -> Requ
 
 /// Reads a queueing discipline, if it is a link's root.
 fn root(payload: &[u8]) -> Option<(u32, Qdisc)> {
+    under(payload, abi::TC_H_ROOT)
+}
+
+/// Reads a queueing discipline, if that is its parent.
+fn under(payload: &[u8], parent: u32) -> Option<(u32, Qdisc)> {
     let number = |at| link::number(payload, at);
-    if number(abi::TC_PARENT)? != abi::TC_H_ROOT {
+    if number(abi::TC_PARENT)? != parent {
         return None;
     }
     let kind = Attributes::new(payload.get(abi::TC_HEADER..)?).find(tca::KIND)?.text()?.to_owned();

@@ -95,11 +95,7 @@ impl Hinges {
     ///
     /// Errors: [`DoorError::Resolver`].
     pub fn new(config: &Config, outgoing: &Arc<Outgoing>) -> Result<Self, DoorError> {
-        let servers = if config.resolver.servers.is_empty() {
-            system_servers(Path::new("/etc/resolv.conf"))
-        } else {
-            config.resolver.servers.clone()
-        };
+        let servers = servers(config);
         let resolver = Resolver::new(&servers, config.resolver.cache.into(), config.timeouts.dns);
         Ok(Self {
             resolver: resolver.map_err(DoorError::Resolver)?,
@@ -141,6 +137,15 @@ impl Hinges {
             Ok(Arc::new(Door { config, listener, connector, generation, tls, credentials }))
         };
         config.listeners.iter().map(door).collect()
+    }
+}
+
+/// The name servers of a configuration: its own, or the system's.
+pub(crate) fn servers(config: &Config) -> Vec<SocketAddr> {
+    if config.resolver.servers.is_empty() {
+        system_servers(Path::new("/etc/resolv.conf"))
+    } else {
+        config.resolver.servers.clone()
     }
 }
 

@@ -93,6 +93,8 @@ pub(crate) mod tca {
 
 /// `TC_H_ROOT`: the parent of a link's first queueing discipline.
 pub(crate) const TC_H_ROOT: u32 = 0xffff_ffff;
+/// `TC_H_CLSACT`: the place of `clsact` and `ingress`, beside the root.
+pub(crate) const TC_H_CLSACT: u32 = 0xffff_fff1;
 
 /// `TCA_HTB_*`.
 pub(crate) mod htb {

@@ -50,6 +50,13 @@ impl Nftables {
         Ok(chains)
     }
 
+    /// The chains of other tables that are bound to an interface.
+    pub(crate) fn chains_beside(&mut self, table: &str) -> Result<Vec<Chain>, NetlinkError> {
+        let mut chains = self.all("NFT_MSG_GETCHAIN", "chains", &chain::get(), chain::parse)?;
+        chains.retain(|chain: &Chain| chain.table != table && chain.device.is_some());
+        Ok(chains)
+    }
+
     /// What is in a map.
     pub(crate) fn elements(&mut self, table: &str, map: Map) -> Result<Vec<Element>, NetlinkError> {
         self.all("NFT_MSG_GETSETELEM", map.name(), &element::get(table, map), element::parse)

@@ -77,6 +77,18 @@ impl Shaper {
     }
 }
 
+/// Other tables of the family `netdev` that meet packets at interfaces, with the interface; each pair once.
+///
+/// Shape:   a chain of several interfaces is not told
+/// Errors: as [`Shaper::observe`]
+pub fn neighbours(names: &Names) -> Result<Vec<(String, String)>, ShaperError> {
+    let chains = Nftables::open()?.chains_beside(&names.table)?;
+    let mut found: Vec<_> = chains.into_iter().filter_map(|chain| Some((chain.table, chain.device?))).collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
 pub(super) fn look(
     names: &Names,
     links: &mut Links,

@@ -511,3 +511,17 @@ fn without_the_capability_nothing_is_done_and_it_is_named() {
     .unwrap();
     ns.run(|| assert_eq!(Shaper::observe(&names()).unwrap(), Found::default())).unwrap();
 }
+
+#[test]
+fn what_others_hooked_into_interfaces_is_told() {
+    let ns = namespace(&["link add a0 type veth peer name b0"]);
+    let names = names();
+    let look = || ns.run(|| (neighbours(&names).unwrap(), TrafficControl::open().unwrap().hooks().unwrap())).unwrap();
+    assert_eq!(look(), (Vec::new(), Vec::new()));
+    let rules =
+        "add table netdev theirs; add chain netdev theirs in { type filter hook ingress device \"a0\" priority 0; }";
+    assert!(ns.command("nft").arg(rules).status().unwrap().success());
+    assert!(ns.command("tc").args(["qdisc", "add", "dev", "b0", "clsact"]).status().unwrap().success());
+    let index = ns.run(|| Links::open().unwrap().find("b0").unwrap().unwrap().index).unwrap();
+    assert_eq!(look(), (vec![("theirs".to_owned(), "a0".to_owned())], vec![(index, "clsact".to_owned())]));
+}

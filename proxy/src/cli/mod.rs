@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod connections;
 mod demo;
+mod edge;
 mod policy;
 mod print_config;
 mod run;
@@ -37,7 +38,7 @@ pub mod exit {
 #[derive(Debug, Parser)]
 #[command(name = "anabranch", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 64 wrong usage, 66 unreadable input, 69 nobody answers, 70 internal, 71 operating system, 78 \
+    after_help = "Exit codes: 0 done, 1 checks that fail, 64 wrong usage, 66 unreadable input, 69 nobody answers, 70 internal, 71 operating system, 78 \
                         configuration, 130 interrupted."
 )]
 pub struct Cli {
@@ -64,6 +65,8 @@ enum Command {
     Guard { table: String, device: String, former: Option<String> },
     /// Print every MPTCP option as it passes, and the story of each connection; live, or from a capture.
     Sniff(sniff::Arguments),
+    /// Check whether this machine is fit to be an edge, and set it up.
+    Edge(edge::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
     Demo(demo::Arguments),
 }
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
             0
         }
         Command::Sniff(arguments) => sniff::run(&arguments),
+        Command::Edge(arguments) => edge::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })
 }

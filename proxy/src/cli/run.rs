@@ -20,7 +20,8 @@ pub(super) struct Arguments {
     role: Option<Role>,
 }
 
-fn role(word: &str) -> Result<Role, String> {
+/// The role of that name.
+pub(super) fn role(word: &str) -> Result<Role, String> {
     let known = || Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
     Role::ALL.iter().copied().find(|role| role.as_str() == word).ok_or_else(|| format!("expected one of: {}", known()))
 }

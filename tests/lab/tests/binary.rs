@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "aggregate",
     "stalls",
     "failover",
@@ -29,6 +29,7 @@ const NAMES: [&str; 21] = [
     "kill",
     "refusals",
     "congested-path",
+    "edge-check",
 ];
 
 #[test]

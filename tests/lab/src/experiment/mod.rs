@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod clients;
+pub mod edge_check;
 pub mod failover;
 pub mod fallback;
 pub mod integrity;
@@ -81,6 +82,7 @@ pub const ALL: &[Experiment] = &[
     steer::kill::EXPERIMENT,
     steer::refusals::EXPERIMENT,
     steer::congested_path::EXPERIMENT,
+    edge_check::EXPERIMENT,
 ];
 
 /// What is promised and does not hold yet: run by name, and listed once it does.
