@@ -62,7 +62,7 @@ pub(super) const fn payload(rate: BitRate) -> u64 {
 fn with_room(ceiling: Ceiling) -> Ceiling {
     let usual = ceiling.rate.bits_per_second() / 8 / 250;
     let room = ByteSize::from_bytes(usual.max(ROOM));
-    Ceiling { burst: ceiling.burst.or(room.filter(|_| ceiling.ceil.is_none())), ..ceiling }
+    Ceiling { burst: ceiling.burst.or_else(|| room.filter(|_| ceiling.ceil.is_none())), ..ceiling }
 }
 
 impl Planner {
