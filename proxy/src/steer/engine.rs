@@ -227,14 +227,15 @@ impl<'a> Engine<'a> {
     /// Takes back everything that was done: what was held is let off gently, unless there is no time for that.
     #[allow(clippy::disallowed_methods, reason = "on a thread of its own, that has nothing else to do")]
     fn release(&mut self, gently: bool) {
-        let view = self.look(now());
         if gently {
+            let view = self.look(now());
             let ops = self.planner.plan(&view, &Decisions::default());
             self.act(&ops);
             if let Some(wait) = self.planner.letting_off() {
                 std::thread::sleep(wait);
             }
         }
+        let view = self.look(now());
         let ops = self.planner.release_all(&view);
         self.act(&ops);
         self.planner = Planner::new(Abilities::NONE, settings(&self.steering));

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::effect::Measured;
 use super::goal::Goal;
+use super::pace::OPEN;
 use super::subflow::Subflow;
 use super::{Planner, Words};
 use crate::intent::Intent;
@@ -120,7 +121,9 @@ impl Subflow {
                 _ => "demoted (MP_PRIO)".to_owned(),
             });
         }
-        if let Some(paced) = self.paced {
+        if self.paced.is_some_and(|paced| paced.rate == OPEN) {
+            done.push("holds little unsent, at any rate, until it has changed its pace".to_owned());
+        } else if let Some(paced) = self.paced {
             #[allow(clippy::cast_precision_loss, reason = "a rate to be read")]
             let rate = paced.rate as f64 / 1e6;
             done.push(format!("paced at {rate:.2} Mbit/s of payload"));

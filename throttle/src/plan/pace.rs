@@ -1,8 +1,9 @@
 //! Holding a subflow to a rate at its socket: no more is given to it than it may send.
 //!
 //! A socket that has much to send already is demoted first and paced when it has drained; one that has no place in its class stays
-//! demoted. Where it cannot be demoted, does not drain, or would go on
-//! sending since there is no other (a contract holds the last one too), what it may hold unsent is bounded first, and its pace then comes down by halves: so its window shrinks before the scheduler waits for it.
+//! demoted. Where it cannot be demoted, does not drain, or would go on sending since there is no other (a contract holds the last one
+//! too), what it may hold unsent is bounded first, and its pace then comes down by halves: so its window shrinks before the scheduler
+//! waits for it.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const WORTH: f64 = 0.03;
 /// No limit, but for what is unsent.
 ///
 /// Units:  bit/s
-const OPEN: u64 = 32_000_000_000;
+pub(super) const OPEN: u64 = 32_000_000_000;
 
 /// With little room for unsent data, a busy socket is left alone so long before its pace is lowered: the first where it has sent
 /// what it held, the second where nobody can tell.

@@ -108,7 +108,7 @@ impl Subflow {
     }
 
     /// It carries something these days.
-    pub(super) const fn is_active(&self, now: Duration) -> bool {
-        now.saturating_sub(self.moved).as_nanos() < IDLE.as_nanos()
+    pub(super) fn is_active(&self, now: Duration) -> bool {
+        now.saturating_sub(self.moved) < IDLE
     }
 }

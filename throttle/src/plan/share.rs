@@ -19,10 +19,12 @@ const PAYLOAD: (u64, u64) = (94, 100);
 /// A subflow counts as one that shares while it moved something within this time.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
 
-/// Two of the chunks that a paced socket sends at once: with less it is the class that makes the round-trip times.
+/// Two of the chunks that a paced socket sends at once: with less it is the class that makes the round-trip times. A class of the second
+/// rate and more takes as much without being told.
 ///
-/// Units:  bytes
+/// Units:  bytes, bit/s
 const ROOM: u64 = 18 * 1024;
+const ROOMY: u64 = 36_000_000;
 
 /// No socket is paced below this: its timers would starve it.
 const LEAST: u64 = 16_000;
@@ -60,9 +62,10 @@ pub(super) const fn payload(rate: BitRate) -> u64 {
 
 /// The class of paced sockets takes two chunks at once where nothing else is said.
 fn with_room(ceiling: Ceiling) -> Ceiling {
-    let usual = ceiling.rate.bits_per_second() / 8 / 250;
-    let room = ByteSize::from_bytes(usual.max(ROOM));
-    Ceiling { burst: ceiling.burst.or_else(|| room.filter(|_| ceiling.ceil.is_none())), ..ceiling }
+    let is_said = ceiling.burst.is_some() || ceiling.ceil.is_some();
+    let burst =
+        if is_said || ceiling.rate.bits_per_second() >= ROOMY { ceiling.burst } else { ByteSize::from_bytes(ROOM) };
+    Ceiling { burst, ..ceiling }
 }
 
 impl Planner {

@@ -21,8 +21,8 @@ pub(crate) struct Gauges {
 ///
 /// A threshold is exceeded above its value, and until the measure is below nine tenths of it. The mind changes once a `dwell` at
 /// the most, and leaves ever later when leaving was a mistake. A subflow that is held may show no round-trip times and losses of its
-/// path any more: it carries nothing, or its own limit makes them: of a trickle, every acknowledgement is a delayed one. So it is let go now and then, ever less often, to find out, and
-/// held again as soon as that is known.
+/// path any more: it carries nothing, or its own limit makes them (of a trickle, every acknowledgement is a delayed one). So it is let
+/// go now and then, ever less often, to find out, and held again as soon as that is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mind {
     holds: bool,
@@ -32,6 +32,7 @@ pub(crate) struct Mind {
     loss: bool,
     /// How often in a row it came back to what it had just left.
     relapses: u32,
+    /// It has left something before: to come back is a relapse.
     left: bool,
     /// It was let go to find out.
     tried: bool,

@@ -2,6 +2,7 @@
 
 use anabranch_config::Config;
 
+use super::super::facts::Names;
 use super::super::{Facts, Finding, Key, Mend};
 use super::{list, steers};
 
@@ -67,38 +68,37 @@ fn offload(facts: &Facts) -> Finding {
 }
 
 fn table(config: &Config, facts: &Facts) -> Finding {
-    let name = &config.steering.table;
+    let name = format!("table netdev {}", config.steering.table);
     let ok = |evidence: String| {
         Finding::ok("nft-table", evidence, "anabranch touches no table of somebody else's, and caps nothing then")
     };
-    match &facts.names {
-        Err(error) => ok(format!("not known: {error}")).advise(Mend::Command("sudo anabranch edge check".to_owned())),
-        Ok(names) => match &names.foreign_table {
-            None => ok(format!("the name netdev {name} is free, or ours")),
-            Some(words) => {
-                let finding = ok(format!("table netdev {name} is somebody else's: {words}"));
-                let mend = Mend::Command(format!("nft delete table netdev {name}"));
-                if steers(config) && !config.steering.adopt { finding.fail(mend) } else { finding.advise(mend) }
-            }
-        },
-    }
+    taken(config, facts, (&name, &format!("nft delete {name}")), |names| names.foreign_table.as_deref(), ok)
 }
 
 fn device(config: &Config, facts: &Facts) -> Finding {
-    let name = &config.steering.device;
+    let name = config.steering.device.as_str();
     let ok = |evidence: String| {
         Finding::ok("device", evidence, "anabranch touches no device of somebody else's, and caps nothing then")
     };
-    match &facts.names {
+    taken(config, facts, (name, &format!("ip link delete {name}")), |names| names.foreign_device.as_deref(), ok)
+}
+
+/// Whether a name of ours is somebody else's.
+fn taken(
+    config: &Config,
+    facts: &Facts,
+    (name, mend): (&str, &str),
+    foreign: impl Fn(&Names) -> Option<&str>,
+    ok: impl Fn(String) -> Finding,
+) -> Finding {
+    match facts.names.as_ref().map(foreign) {
         Err(error) => ok(format!("not known: {error}")).advise(Mend::Command("sudo anabranch edge check".to_owned())),
-        Ok(names) => match &names.foreign_device {
-            None => ok(format!("the name {name} is free, or ours")),
-            Some(words) => {
-                let finding = ok(format!("{name} is somebody else's: {words}"));
-                let mend = Mend::Command(format!("ip link delete {name}"));
-                if steers(config) && !config.steering.adopt { finding.fail(mend) } else { finding.advise(mend) }
-            }
-        },
+        Ok(None) => ok(format!("{name} is free, or ours")),
+        Ok(Some(words)) => {
+            let finding = ok(format!("{name} is somebody else's: {words}"));
+            let mend = Mend::Command(mend.to_owned());
+            if steers(config) && !config.steering.adopt { finding.fail(mend) } else { finding.advise(mend) }
+        }
     }
 }
 

@@ -55,8 +55,8 @@ fn what_is_to_last_is_in_a_file_and_what_is_not_is_not() {
 #[test]
 fn a_dry_run_says_every_step() {
     let text = planned(&ill(), &Journal::default()).text("/");
-    let elsewhere = planned(&ill(), &Journal::default()).text("/tmp/root");
-    assert!(elsewhere.contains("/dev/stdin /tmp/root/etc/sysctl.d/"), "{elsewhere}");
+    let elsewhere = planned(&ill(), &Journal::default()).text("/elsewhere");
+    assert!(elsewhere.contains("/dev/stdin /elsewhere/etc/sysctl.d/"), "{elsewhere}");
     for words in [
         "\nsysctl -w net.mptcp.enabled=1\n",
         "\nsysctl -w net.mptcp.path_manager=kernel\n",
