@@ -141,7 +141,12 @@ impl Subflow {
 
     /// A change of what is aimed at, for the log.
     pub(super) fn words(&self, key: SubflowKey, intent: Option<&Intent>) -> String {
-        let Some(intent) = intent else { return format!("{key}: released, no policy wants anything of it") };
+        let Some(intent) = intent else {
+            return match &self.why {
+                Some(why) => format!("{key}: a backup for now: {why}"),
+                None => format!("{key}: released, no policy wants anything of it"),
+            };
+        };
         let (policy, path) = (&intent.policy, &intent.path);
         let because = intent.evidence.join("; ");
         match (&self.goal, &self.why) {

@@ -53,6 +53,14 @@ impl Goal {
 /// Why a policy is not carried out.
 pub(super) const ALONE: &str = "no other subflow of the connection is alive and free";
 
+/// Why a subflow is a backup that no policy makes one. The scheduler compares what waits in each with what each lately sent: one that was
+/// held looks slow for a while, and a dead one that was not looks fast, and would be given everything until the kernel takes it for stale.
+pub(super) const DEAD: &str = "nothing gets through it now";
+
+const fn is_dead(subflow: &view::Subflow) -> bool {
+    subflow.established && subflow.timeouts > 0
+}
+
 impl Planner {
     /// Decides what is aimed at for every subflow.
     pub(super) fn aim(&mut self, view: &View, decisions: &Decisions) {
@@ -87,8 +95,15 @@ impl Planner {
         let was_held = connection.keyed().any(|(key, _)| self.subflows.get(&key).is_some_and(Subflow::is_held));
         let known = self.connection(connection.key);
         let may_steer = steered && known.may_be_held(free_lives, was_held, now);
-        for (key, _, intent, verdict) in wanted {
+        let lives =
+            wanted.iter().any(|(_, subflow, ..)| subflow.is_live() && subflow.verified && !subflow.backup_by_client);
+        let is_ours = !self.leaving && (steered || connection.keyed().any(|(key, _)| self.subflows.contains_key(&key)));
+        for (key, subflow, intent, verdict) in wanted {
+            let contract = intent.is_some_and(|intent| intent.enforce == Enforce::Always);
             let (goal, why) = match intent {
+                _ if is_ours && lives && is_dead(subflow) && !contract && self.means(key.connection).demote => {
+                    (Goal::Backup, Some(DEAD.into()))
+                }
                 None => (Goal::Free, None),
                 Some(intent) => self.goal(key, intent, (&verdict, may_steer)),
             };
@@ -123,7 +138,8 @@ impl Planner {
 
     fn take_aim(&mut self, key: SubflowKey, intent: Option<&Intent>, goal: Goal, why: Option<Words>) {
         let now = self.now;
-        if intent.is_none() && !self.subflows.contains_key(&key) && self.armed.is_empty() {
+        let is_new = !self.subflows.contains_key(&key);
+        if intent.is_none() && goal == Goal::Free && is_new && self.armed.is_empty() {
             return;
         }
         let subflow = self.subflows.entry(key).or_insert_with(|| Subflow::new(now));

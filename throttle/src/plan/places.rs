@@ -1,7 +1,8 @@
 //! Who is let in where a rate is too small for all that share it.
 //!
 //! A chunk that a slow socket has taken holds up its whole connection until it is through: at 40 kbit/s each, fifty connections
-//! deliver less than half of what their free path carries. So as many have a place as can use it, and the others stay demoted.
+//! deliver less than half of what their free path carries. So as many have a place as can use it, be it none, and the others stay
+//! demoted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Planner {
     /// Gives places, and takes those that nobody uses while others wait.
     pub(super) fn places(&mut self) {
         for Shared { rate, mut candidates, others } in self.shared().into_values() {
-            let places = (rate / WORTH).saturating_sub(others).max(1);
+            let places = (rate / WORTH).saturating_sub(others);
             let places = usize::try_from(places).unwrap_or(usize::MAX);
             if candidates.len() > places {
                 let rank = |key: &SubflowKey| {

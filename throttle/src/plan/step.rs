@@ -27,7 +27,7 @@ impl Planner {
             let demoted = |key| self.subflows.get(&key).is_some_and(|subflow| subflow.demoted.is_some());
             let ways: Vec<_> = connection
                 .keyed()
-                .filter(|(key, seen)| seen.is_live() && !seen.backup_by_client && !demoted(*key))
+                .filter(|(key, seen)| seen.is_live() && seen.verified && !seen.backup_by_client && !demoted(*key))
                 .map(|(key, _)| key)
                 .collect();
             let count = connection.subflows.iter().map(|one| one.download.saturating_add(one.upload)).sum();
@@ -78,7 +78,8 @@ impl Planner {
         match subflow.goal.clone() {
             Goal::Free => {
                 subflow.start_over();
-                subflow.release(key, ops);
+                let may_promote = seen.is_live() || subflow.alone || self.leaving;
+                subflow.release(key, may_promote, ops);
                 self.let_off(key, subflow, ops);
                 if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
                     ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });

@@ -161,9 +161,10 @@ impl Subflow {
         }
     }
 
-    /// Takes back what was done to it, but for its pace.
-    pub(super) fn release(&self, key: SubflowKey, ops: &mut Ordered) {
-        if self.demoted.is_some() {
+    /// Takes back what was done to it, but for its pace. One on which nothing gets through stays demoted until something does: the
+    /// scheduler would give it data at once, and the connection would wait for that.
+    pub(super) fn release(&self, key: SubflowKey, may_promote: bool, ops: &mut Ordered) {
+        if self.demoted.is_some() && may_promote {
             ops.push_first(Op::Promote(key));
         }
         for direction in [Direction::Download, Direction::Upload] {

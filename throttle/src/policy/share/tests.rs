@@ -148,7 +148,10 @@ proptest! {
         };
         ticks(&mut world, 300);
         let part = ticks(&mut world, 300);
-        prop_assert!(part <= f64::from(percent) + 5.0, "{part} of {percent} %");
+        // What counts as noise is beside that: of a low demand it is more than a point.
+        let all = world.moved.iter().sum::<u64>().max(1) as f64;
+        let noise = (NOISE / 100) as f64 * 100.0 / all;
+        prop_assert!(part <= f64::from(percent) + 5.0 + noise, "{part} of {percent} %");
         // Where all is asked for of two busy paths, it is reached as well, unless the path is too small for it.
         let reachable = u128::from(path) * 100 * 9 / 10 > u128::from(path + other) * u128::from(percent);
         if demand.is_none() && reachable {
