@@ -47,8 +47,8 @@ pub use steering::{OnStop, PathManagement, Steering, SteeringMode};
 pub use subscriber::Subscriber;
 pub use timeouts::Timeouts;
 pub use unit::{
-    Allow, BitRate, ByteSize, Congestion, IfaceName, Name, PacDomain, PacHop, Percent, PortSet, Prefix, Pseudonym, Secret, SubscriberId,
-    TableName,
+    Allow, BitRate, ByteSize, Congestion, IfaceName, Name, PacDomain, PacHop, Percent, PortSet, Prefix, Pseudonym,
+    Secret, SubscriberId, TableName,
 };
 
 use read::{Section, Source};

@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use crate::schedule::{Window, Zone};
 use crate::unit::{
-    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PacDomain, PacHop, PortSet, Prefix, Pseudonym, SubscriberId,
-    TableName, Timeout,
+    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PacDomain, PacHop, PortSet, Prefix, Pseudonym,
+    SubscriberId, TableName, Timeout,
 };
 
 /// A type that one TOML value can be.
