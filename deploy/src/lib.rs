@@ -6,6 +6,8 @@
 
 pub mod edge;
 
+pub mod client;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

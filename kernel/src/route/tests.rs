@@ -85,7 +85,7 @@ fn what_is_made_is_what_ip_shows_and_goes_again() {
 
 fn dumps(ns: &crate::netns::NetNs) -> Vec<String> {
     // The links' own IPv6 routes come when they please.
-    ["ip route show table all", "ip -6 route show proto static", "ip rule", "ip -6 rule"]
+    ["ip -4 route show table all", "ip -6 route show proto static", "ip rule", "ip -6 rule"]
         .iter()
         .map(|line| said(ns, line))
         .collect()

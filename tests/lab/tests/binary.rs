@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "aggregate",
     "stalls",
     "failover",
@@ -30,6 +30,7 @@ const NAMES: [&str; 22] = [
     "refusals",
     "congested-path",
     "edge-check",
+    "client-doctor",
 ];
 
 #[test]
