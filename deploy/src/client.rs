@@ -6,4 +6,5 @@
 pub mod doctor;
 pub mod pac;
 pub mod seen;
+pub mod setup;
 pub mod view;

@@ -1,9 +1,13 @@
 //! `anabranch client`: make this machine use every link it has, and find out what is in the way.
 
+mod act;
 mod doctor;
 mod look;
 mod pac;
 mod probe;
+mod programs;
+mod setup;
+mod state;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
@@ -21,6 +25,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make every link be used: routes, rules, endpoints, where programs find the proxy; or take that back.
+    Setup(setup::Arguments),
     /// Try every link to the proxy, and say what is in the way. Ends with 1 when something is.
     Doctor(doctor::Arguments),
     /// Print the proxy auto-configuration that browsers are to be given.
@@ -30,6 +36,7 @@ enum Command {
 /// Does what the command line says.
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let done = match &arguments.command {
+        Command::Setup(arguments) => setup::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Pac(arguments) => pac::run(arguments),
     };

@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "aggregate",
     "stalls",
     "failover",
@@ -31,6 +31,7 @@ const NAMES: [&str; 23] = [
     "congested-path",
     "edge-check",
     "client-doctor",
+    "client-setup",
 ];
 
 #[test]

@@ -91,7 +91,7 @@ fn ask(topology: &Topology, family: Family, measured: bool) -> Result<Value> {
 
 impl Fault {
     fn config(&self) -> ProxyConfig {
-        let mut config = ProxyConfig { extra: self.extra.to_owned(), ..ProxyConfig::default() };
+        let mut config = ProxyConfig::default();
         if let Some(clients) = self.clients {
             config.networks = clients.iter().map(|&text| text.to_owned()).collect();
         }

@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod client_doctor;
+pub mod client_setup;
 pub mod clients;
 pub mod edge_check;
 pub mod failover;
@@ -85,6 +86,7 @@ pub const ALL: &[Experiment] = &[
     steer::congested_path::EXPERIMENT,
     edge_check::EXPERIMENT,
     client_doctor::EXPERIMENT,
+    client_setup::EXPERIMENT,
 ];
 
 /// What is promised and does not hold yet: run by name, and listed once it does.

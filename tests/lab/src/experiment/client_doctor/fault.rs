@@ -18,8 +18,6 @@ pub(super) struct Fault {
     pub(super) family: Family,
     /// Who is let in, if not everybody.
     pub(super) clients: Option<&'static [&'static str]>,
-    /// More of the proxy's configuration.
-    pub(super) extra: &'static str,
     /// With rates.
     pub(super) measured: bool,
 }
@@ -38,7 +36,7 @@ fn boxed(middlebox: Middlebox) -> Builder {
 
 fn fault(name: &'static str, culprits: &'static [(&'static str, &'static str)], stage: fn(&Topology) -> Result<()>) -> Fault {
     let family = Family::V4;
-    Fault { name, topology: two(), stage, culprits, family, clients: None, extra: "", measured: false }
+    Fault { name, topology: two(), stage, culprits, family, clients: None, measured: false }
 }
 
 fn nothing(_: &Topology) -> Result<()> {
@@ -153,11 +151,14 @@ fn limited() -> Vec<Fault> {
         fault("a program manages paths here", &[("c2", "own-manager")], |t| {
             t.client.sysctl("net.mptcp.path_manager", "userspace")
         }),
-        Fault {
-            extra: "[sniffer]\nkernel = false\n",
-            topology: two().edge_sysctl("net.mptcp.path_manager", "userspace"),
-            ..fault("nobody listens to path manager events at the edge", &[("c2", "join-refused")], nothing)
-        },
+        // As a proxy's kernel does whose path manager is a program that does not run; whether one runs the kernel asks of the whole
+        // machine, so that cannot be staged beside other labs.
+        fault("joins refused at the edge", &[("c2", "join-refused")], |t| {
+            t.edge.nft(
+                "table inet staged {\n chain in {\n  type filter hook input priority 0; policy accept;\n  \
+                 tcp flags & (syn|ack) == syn tcp option mptcp subtype 1 reject with tcp reset\n }\n}\n",
+            )
+        }),
     ]
 }
 
