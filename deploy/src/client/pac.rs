@@ -26,7 +26,8 @@ pub fn script(pac: &Pac, here: &PacHop) -> String {
     out.push_str("  if (/^(127\\.|169\\.254\\.|0\\.)/.test(host) && /^[0-9.]+$/.test(host)) return \"DIRECT\";\n");
     out.push_str("  if (host == \"::1\" || /^fe[89ab][0-9a-f]:/.test(host)) return \"DIRECT\";\n");
     for domain in pac.direct_domains.iter().map(|domain| domain.as_str()).chain(["localhost", "local"]) {
-        writeln!(out, "  if (host == \"{domain}\" || dnsDomainIs(host, \".{domain}\")) return \"DIRECT\";").unwrap_or_default();
+        writeln!(out, "  if (host == \"{domain}\" || dnsDomainIs(host, \".{domain}\")) return \"DIRECT\";")
+            .unwrap_or_default();
     }
     for prefix in &pac.direct_networks {
         out.push_str(&network(prefix));

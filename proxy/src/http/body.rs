@@ -144,7 +144,10 @@ enum Kind {
     Fixed(Full<Bytes>),
     Origin(Box<OriginBody>),
     /// A line of ours, and so many bytes that mean nothing.
-    Filled { line: Bytes, left: u64 },
+    Filled {
+        line: Bytes,
+        left: u64,
+    },
 }
 
 /// Bytes to measure by: of no order that somebody on the way could shorten.

@@ -83,7 +83,8 @@ fn of_subflow(subflow: &SubflowInfo, diag: Option<&mut SockDiag>) -> Option<Edge
     // Closed ones have no addresses any more.
     let (edge, client) = (subflow.local?, subflow.remote?);
     let flags = diag.and_then(|diag| {
-        let looked = diag.tcp_exact(Flow { local: edge, remote: client }, |socket| socket.subflow().map(|subflow| subflow.flags));
+        let looked = diag
+            .tcp_exact(Flow { local: edge, remote: client }, |socket| socket.subflow().map(|subflow| subflow.flags));
         looked.ok().flatten().flatten()
     });
     Some(EdgeSubflow {

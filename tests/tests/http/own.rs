@@ -41,7 +41,12 @@ fn the_doctor_is_bounded_in_length_and_in_how_often() {
         assert_eq!((answer.status(), answer.error().as_deref()), (400, Some("http_request_error")), "{wrong}");
     }
     // Nothing else is there, and nothing is done to it.
-    for line in [format!("POST {DOCTOR}"), format!("HEAD {DOCTOR}"), "GET /.well-known/anabranch/".to_owned(), "POST /proxy.pac".to_owned()] {
+    for line in [
+        format!("POST {DOCTOR}"),
+        format!("HEAD {DOCTOR}"),
+        "GET /.well-known/anabranch/".to_owned(),
+        "POST /proxy.pac".to_owned(),
+    ] {
         let kind = if line.starts_with("HEAD") { Kind::Bodiless } else { Kind::Answer };
         client.send(format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
         assert_eq!(client.try_answer(kind).unwrap().status(), 400, "{line}");
@@ -81,7 +86,10 @@ fn browsers_are_told_the_configured_rules_in_both_places_and_the_way_here_withou
     let mut client = Client::connect(with.address);
     for place in ["/proxy.pac", "/wpad.dat"] {
         let answer = client.ask(get(place, ""));
-        assert_eq!((answer.status(), answer.field("content-type").as_deref()), (200, Some("application/x-ns-proxy-autoconfig")));
+        assert_eq!(
+            (answer.status(), answer.field("content-type").as_deref()),
+            (200, Some("application/x-ns-proxy-autoconfig"))
+        );
         let text = answer.text();
         assert!(text.contains("\"PROXY a.example:1; DIRECT\"") && text.contains(".intranet.example"), "{text}");
     }

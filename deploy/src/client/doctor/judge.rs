@@ -94,7 +94,9 @@ fn reach(link: &LinkEvidence, proxy: &str) -> Option<Found> {
             let words = format!("{proxy} does not answer over this link: the SYN or its answer is dropped");
             found(Culprit::BlockedPort, words, "a firewall on the way (or at the edge) drops this port; open it")
         }
-        Attempt::Impossible(why) => found(Culprit::NoRoute, format!("cannot connect: {why}"), "check the routes: ip route"),
+        Attempt::Impossible(why) => {
+            found(Culprit::NoRoute, format!("cannot connect: {why}"), "check the routes: ip route")
+        }
         Attempt::NoAnswer => {
             let words = "the connection is accepted, and then nothing is answered";
             found(Culprit::NotAnabranch, words, "is this an HTTP listener of anabranch?")
@@ -136,14 +138,17 @@ fn size(link: &LinkEvidence) -> Option<Found> {
 /// Whether MPTCP lasts.
 fn mptcp(link: &LinkEvidence, machine: &Machine) -> Option<Found> {
     match machine.mptcp {
-        None => return Some(found(Culprit::MptcpOff, "this kernel has no MPTCP", "a kernel of 5.6 or newer built with it")),
+        None => {
+            return Some(found(Culprit::MptcpOff, "this kernel has no MPTCP", "a kernel of 5.6 or newer built with it"));
+        }
         Some(false) => {
             let words = "MPTCP is switched off here (net.mptcp.enabled 0)";
             return Some(found(Culprit::MptcpOff, words, "sysctl -w net.mptcp.enabled=1"));
         }
         Some(true) => {}
     }
-    let proxy = "a middlebox on this link does it: ask who runs it, try another port (443) or TLS, or leave the link out";
+    let proxy =
+        "a middlebox on this link does it: ask who runs it, try another port (443) or TLS, or leave the link out";
     match &link.mptcp {
         Attempt::Answered { view, .. } => lost(view, link, machine, proxy),
         // Plain TCP had been answered before.
@@ -186,7 +191,9 @@ fn lost(view: &EdgeView, link: &LinkEvidence, machine: &Machine, mend: &str) -> 
             let words = "the handshake has MPTCP, the proxy's data came back without: options are removed";
             found(Culprit::StrippedToClient, words, mend)
         }
-        ("checksum", _) => found(Culprit::Rewritten, "the payload is rewritten on the way: its checksum is wrong", mend),
+        ("checksum", _) => {
+            found(Culprit::Rewritten, "the payload is rewritten on the way: its checksum is wrong", mend)
+        }
         (other, _) => found(Culprit::MptcpLost, format!("MPTCP was lost: {other}"), mend),
     })
 }

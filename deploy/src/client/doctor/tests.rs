@@ -163,14 +163,14 @@ fn who_did_not_join_has_a_reason() {
     assert_eq!(not_joined(|e| e.machine.subflows = Some(0)), [Culprit::OwnLimit]);
     assert_eq!(not_joined(|e| e.links[1].endpoint = false), [Culprit::NoEndpoint]);
     assert_eq!(not_joined(|e| e.together[0].waiting.push(ip("10.2.0.2"))), [Culprit::JoinSilent]);
-    let edge = |change: fn(&mut EdgeView)| {
-        not_joined(move |evidence| change(evidence.together[0].view.as_mut().unwrap()))
-    };
+    let edge =
+        |change: fn(&mut EdgeView)| not_joined(move |evidence| change(evidence.together[0].view.as_mut().unwrap()));
     assert_eq!(edge(|view| view.subflow_limit = Some(0)), [Culprit::EdgeLimit]);
     assert_eq!(edge(|view| view.path_manager = Some("userspace".into())), [Culprit::JoinRefused]);
     // A program's endpoints and limits are not the kernel's.
     let program = |evidence: &mut Evidence| {
-        evidence.machine = Machine { path_manager: Some("userspace".into()), subflows: Some(0), ..evidence.machine.clone() };
+        evidence.machine =
+            Machine { path_manager: Some("userspace".into()), subflows: Some(0), ..evidence.machine.clone() };
     };
     assert_eq!(not_joined(program), [Culprit::OwnManager]);
 }

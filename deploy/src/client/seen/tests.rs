@@ -27,7 +27,11 @@ fn seen() -> Seen {
             address(3, "fd02::2/64"),
             Address { lasting: false, ..address(3, "fd02::beef/64") },
         ],
-        routes: vec![default(3, "192.168.2.1", 100, MAIN), default(2, "192.168.1.1", 200, MAIN), default(3, "fe80::1", 9, 7)],
+        routes: vec![
+            default(3, "192.168.2.1", 100, MAIN),
+            default(2, "192.168.1.1", 200, MAIN),
+            default(3, "fe80::1", 9, 7),
+        ],
         ..Seen::default()
     }
 }
@@ -59,7 +63,10 @@ fn a_link_that_is_down_or_without_gateway_is_told_with_the_reason() {
     seen.addresses.truncate(2);
     let ways = seen.ways(&[]);
     assert_eq!(ways.ways, []);
-    assert_eq!(ways.idle, [("c1".to_owned(), "is down".to_owned()), ("c2".to_owned(), "has an address, but no gateway".to_owned())]);
+    assert_eq!(
+        ways.idle,
+        [("c1".to_owned(), "is down".to_owned()), ("c2".to_owned(), "has an address, but no gateway".to_owned())]
+    );
     // A lease knows the gateway.
     seen.links[2].leased = Some(ip("192.168.2.254"));
     assert_eq!(names(&seen.ways(&[])), ["c2 192.168.2.2/24 Some(\"192.168.2.254\")"]);
@@ -72,7 +79,9 @@ fn a_link_that_is_down_or_without_gateway_is_told_with_the_reason() {
 
 #[test]
 fn nets_are_written_as_ip_writes_them() {
-    for (address, length, text) in [("0.0.0.0", 0, "default"), ("10.0.0.1", 32, "10.0.0.1"), ("fd00::", 64, "fd00::/64")] {
+    for (address, length, text) in
+        [("0.0.0.0", 0, "default"), ("10.0.0.1", 32, "10.0.0.1"), ("fd00::", 64, "fd00::/64")]
+    {
         assert_eq!(Net { address: ip(address), length }.to_string(), text);
     }
     assert_eq!(Net { address: ip("192.168.1.2"), length: 24 }.network().to_string(), "192.168.1.0/24");

@@ -54,9 +54,17 @@ impl Journal {
             "etc/systemd/system/multi-user.target.d/60-anabranch-client.conf",
         ];
         let ours = |path: &str| {
-            PLACES.contains(&path) || matches!(path, "etc/systemd/system/anabranch-client.service" | "etc/systemd/system/anabranch-client.path")
+            PLACES.contains(&path)
+                || matches!(
+                    path,
+                    "etc/systemd/system/anabranch-client.service" | "etc/systemd/system/anabranch-client.path"
+                )
         };
-        let below = |path: &String| path.starts_with("etc/") && path.split('/').all(|part| !part.is_empty() && part != "..");
+        let below = |path: &String| {
+            let whole = path.split('/').all(|part| !part.is_empty() && part != "..");
+            // Only empty ones are ever removed.
+            whole && (path == "etc" || path.starts_with("etc/") || "var/lib/anabranch".starts_with(path.as_str()))
+        };
         let sound = |step: &Step| match step {
             Step::File { path, .. } => ours(path),
             Step::Sysctl { key, .. } => key == "net.mptcp.enabled",

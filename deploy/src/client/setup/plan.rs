@@ -57,7 +57,8 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
     }
     let mut usable: Vec<&Way> = Vec::new();
     for way in &ways.ways {
-        let via = way.gateway.map_or_else(|| "a link between two ends".to_owned(), |gateway| format!("gateway {gateway}"));
+        let via =
+            way.gateway.map_or_else(|| "a link between two ends".to_owned(), |gateway| format!("gateway {gateway}"));
         if let Some(other) = usable.iter().find(|other| other.net.address == way.net.address) {
             let both = format!("{} and {} have the same address {}", other.link, way.link, way.net.address);
             plan.notes.push(format!("{both}: packets cannot be told apart by it; {} is left out", way.link));
@@ -70,7 +71,9 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
         plan.notes.push("this kernel has no MPTCP: the proxy is used over one link at a time".to_owned());
     }
     // Of one way there is nothing to add up, and the main table knows it.
-    let several = |way: &&&Way| usable.iter().filter(|other| other.net.address.is_ipv4() == way.net.address.is_ipv4()).count() > 1;
+    let several = |way: &&&Way| {
+        usable.iter().filter(|other| other.net.address.is_ipv4() == way.net.address.is_ipv4()).count() > 1
+    };
     let used: Vec<_> = usable.iter().filter(several).copied().collect();
     if used.is_empty() {
         plan.notes.push("no family has more than one link: nothing to add up yet".to_owned());
@@ -93,7 +96,8 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
     if let Some(keeper) = keeper {
         plan.steps.extend(files(wanted, keeper, has));
         if keeper == Keeper::Nobody {
-            plan.notes.push("nobody runs the network here who would have this done again: do it at every boot".to_owned());
+            plan.notes
+                .push("nobody runs the network here who would have this done again: do it at every boot".to_owned());
         }
     }
     plan
@@ -105,7 +109,8 @@ fn sysctl(key: &str, former: &str, value: &str) -> Step {
 
 /// Routes and rules.
 fn routing(seen: &Seen, ways: &[&Way], plan: &mut Plan) {
-    let mut taken: BTreeSet<u32> = seen.routes.iter().map(|route| route.table).chain(seen.rules.iter().map(|rule| rule.table)).collect();
+    let mut taken: BTreeSet<u32> =
+        seen.routes.iter().map(|route| route.table).chain(seen.rules.iter().map(|rule| rule.table)).collect();
     let mut tables: BTreeMap<u32, u32> = BTreeMap::new();
     for way in ways {
         let rule = seen.rules.iter().find(|rule| rule.from == Some(Net::only(way.net.address)));
@@ -125,7 +130,8 @@ fn routing(seen: &Seen, ways: &[&Way], plan: &mut Plan) {
         }
         // Both families of a link go by one number, as long as it is not somebody's.
         let table = *tables.entry(way.index).or_insert_with(|| {
-            let number = ours(seen, way).unwrap_or_else(|| (FIRST_TABLE..).find(|number| !taken.contains(number)).unwrap_or(FIRST_TABLE));
+            let number = ours(seen, way)
+                .unwrap_or_else(|| (FIRST_TABLE..).find(|number| !taken.contains(number)).unwrap_or(FIRST_TABLE));
             taken.insert(number);
             number
         });
@@ -139,7 +145,9 @@ fn routing(seen: &Seen, ways: &[&Way], plan: &mut Plan) {
 /// A table of ours that this link has already: another address of it was set up before.
 fn ours(seen: &Seen, way: &Way) -> Option<u32> {
     let tables = seen.rules.iter().filter(|rule| rule.priority == PRIORITY).map(|rule| rule.table);
-    tables.into_iter().find(|&table| seen.routes.iter().any(|route| route.table == table && route.interface == Some(way.index)))
+    tables
+        .into_iter()
+        .find(|&table| seen.routes.iter().any(|route| route.table == table && route.interface == Some(way.index)))
 }
 
 /// Whether a table's default route leads over the link, in the address's family.
@@ -185,9 +193,14 @@ fn paths(seen: &Seen, ways: &[&Way], plan: &mut Plan) {
         match seen.endpoints.iter().find(|endpoint| endpoint.address == way.net.address) {
             Some(endpoint) if endpoint.subflow => {}
             Some(_) => {
-                plan.notes.push(format!("{} is an endpoint of somebody else's, not for subflows: left alone", way.net.address));
+                plan.notes.push(format!(
+                    "{} is an endpoint of somebody else's, not for subflows: left alone",
+                    way.net.address
+                ));
             }
-            None if room == 0 => plan.notes.push(format!("eight endpoints are all there can be: {} is none", way.net.address)),
+            None if room == 0 => {
+                plan.notes.push(format!("eight endpoints are all there can be: {} is none", way.net.address))
+            }
             None => {
                 room -= 1;
                 plan.steps.push(Step::Endpoint { address: way.net.address, link: way.link.clone() });

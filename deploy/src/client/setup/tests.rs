@@ -149,7 +149,11 @@ fn what_others_have_made_is_left_alone() {
     seen.routes.push(default(2, "192.168.1.1", 7301));
     seen.endpoints = vec![Endpoint { address: ip("192.168.2.2"), subflow: false }];
     let planned = plan(&seen, &wanted(), None, |_| None);
-    assert!(!planned.steps.iter().any(|step| matches!(step, Step::Route { .. } | Step::Rule { .. })), "{}", planned.text());
+    assert!(
+        !planned.steps.iter().any(|step| matches!(step, Step::Route { .. } | Step::Rule { .. })),
+        "{}",
+        planned.text()
+    );
     assert_eq!(planned.notes.len(), 3, "{}", planned.text());
     // A table somebody uses is not taken.
     seen.rules = vec![rule("10.0.0.1", 7302)];
@@ -163,7 +167,10 @@ fn files_are_those_of_whoever_runs_the_network() {
     let paths = |keeper, apt| -> Vec<String> {
         let wanted = Wanted { apt, ..wanted() };
         let steps = plan(&bare(), &wanted, Some(keeper), |_| None).steps;
-        steps.into_iter().filter_map(|step| if let Step::File { path, .. } = step { Some(path) } else { None }).collect()
+        steps
+            .into_iter()
+            .filter_map(|step| if let Step::File { path, .. } = step { Some(path) } else { None })
+            .collect()
     };
     assert_eq!(paths(Keeper::Nobody, true).len(), 3);
     assert!(paths(Keeper::NetworkManager, false).contains(&"etc/NetworkManager/dispatcher.d/60-anabranch".to_owned()));

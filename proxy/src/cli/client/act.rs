@@ -62,13 +62,15 @@ pub(super) fn undo(root: &Path, step: &Step) -> Result<Option<String>, ActError>
         Step::Sysctl { key, former, value } => {
             let now = fs::read_to_string(place(key)).unwrap_or_default();
             if now.trim() != value {
-                return Ok((now.trim() != former).then(|| format!("{key} is {}: somebody has set it since", now.trim())));
+                return Ok(
+                    (now.trim() != former).then(|| format!("{key} is {}: somebody has set it since", now.trim()))
+                );
             }
             sysctl(key, former)?;
         }
-        Step::Route { link, .. } => match the_route(step) {
+        Step::Route { .. } => match the_route(step) {
             // With the link went its routes.
-            Err(ActError::NoLink(_)) => drop(link),
+            Err(ActError::NoLink(_)) => {}
             route => gone(Routes::open()?.delete_route(&route?))?,
         },
         Step::Rule { from, table, priority } => {

@@ -23,7 +23,8 @@ pub(super) fn seen() -> Result<Seen, NetlinkError> {
     let addresses = door.addresses()?;
     let mut seen = Seen { mptcp: enabled(), ..Seen::default() };
     for family in [Family::V4, Family::V6] {
-        seen.routes.extend(door.routes(family)?.iter().filter(|route| route.unicast && route.table != LOCAL).map(of_route));
+        seen.routes
+            .extend(door.routes(family)?.iter().filter(|route| route.unicast && route.table != LOCAL).map(of_route));
         seen.rules.extend(door.rules(family)?.iter().map(of_rule));
     }
     seen.links = links.iter().map(of_link).collect();

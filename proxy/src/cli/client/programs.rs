@@ -10,7 +10,9 @@ pub(super) fn words() -> String {
     };
     let bpf = match hook() {
         Hook::There => "this kernel could do it for all programs by BPF (update_socket_protocol)",
-        Hook::Missing => "this kernel has no update_socket_protocol (6.6 or newer, built with BTF), so not for all at once",
+        Hook::Missing => {
+            "this kernel has no update_socket_protocol (6.6 or newer, built with BTF), so not for all at once"
+        }
         Hook::Unknown => "whether this kernel has update_socket_protocol cannot be read (/sys/kernel/btf/vmlinux)",
     };
     format!("{preload}; {bpf}")

@@ -13,12 +13,10 @@ use super::{Named, act, look, named_link, programs, state};
 use crate::cli::{complain, exit, say};
 use crate::http::chain;
 
+/// What is to be done; saying what would be is the default.
 #[derive(Debug, clap::Args)]
-#[group(id = "setup_what", required = false, multiple = false, args = ["dry_run", "apply", "undo", "confirm", "again"])]
-pub(super) struct Arguments {
-    /// The proxy; needed for --dry-run and --apply.
-    #[arg(long, value_name = "HOST:PORT", required_unless_present_any = ["undo", "confirm", "again"])]
-    proxy: Option<Named>,
+#[group(id = "what", required = false, multiple = false)]
+struct What {
     /// Say what would be done, as lines that could be typed. The default.
     #[arg(long)]
     dry_run: bool,
@@ -35,6 +33,15 @@ pub(super) struct Arguments {
     /// After a change of links: do again what the last --apply wanted, and take back what is for addresses that are gone.
     #[arg(long)]
     again: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The proxy; needed for --dry-run and --apply.
+    #[arg(long, value_name = "HOST:PORT", required_unless_present_any = ["undo", "confirm", "again"])]
+    proxy: Option<Named>,
+    #[command(flatten)]
+    what: What,
     /// Only this link, with its gateway where it is known better (NAME or NAME=GATEWAY); may be repeated.
     #[arg(long = "link", value_name = "LINK", value_parser = named_link)]
     links: Vec<(String, Option<IpAddr>)>,
@@ -59,13 +66,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
         return watch(root, attempt, Duration::from_secs(arguments.revert_after));
     }
     let journal = state::read(root).map_err(|error| os(&error))?;
-    if arguments.undo {
+    if arguments.what.undo {
         return undo(root, journal.unwrap_or_default(), true);
     }
-    if arguments.confirm {
+    if arguments.what.confirm {
         return confirm(root, journal);
     }
-    if arguments.again {
+    if arguments.what.again {
         return again(root, journal);
     }
     let Some(proxy) = &arguments.proxy else { return Err(exit::USAGE) };
@@ -79,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
     let planned = look_and_plan(root, &wanted, Some(keeper(root)))?;
     say(&planned.text());
     say(&format!("programs: {}\nkept by: {}\n", programs::words(), keeper(root).as_str()));
-    if !arguments.apply {
+    if !arguments.what.apply {
         return Ok(0);
     }
     let remote = std::env::var_os("SSH_CONNECTION").is_some();
@@ -93,7 +100,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
     apply(root, journal, &planned.steps)?;
     if remote {
         let seconds = arguments.revert_after;
-        say(&format!("taken back in {seconds} s, unless you still reach this machine and say: anabranch client setup --confirm\n"));
+        say(&format!(
+            "taken back in {seconds} s, unless you still reach this machine and say: anabranch client setup --confirm\n"
+        ));
     }
     Ok(0)
 }
@@ -160,10 +169,10 @@ fn apply(root: &Path, mut journal: Journal, steps: &[Step]) -> Result<(), u8> {
 }
 
 fn write(root: &Path, journal: &mut Journal) -> Result<(), u8> {
+    let failed = |error| os(&act::ActError::File(format!("/{}", state::STATE), error));
+    journal.directories.extend(state::make_way(root, state::STATE).map_err(failed)?);
     let text = serde_json::to_string_pretty(journal).map_err(|error| os(&error))?;
-    let written = state::make_way(root, state::STATE)
-        .and_then(|_| state::write(&root.join(state::STATE), &format!("{text}\n"), 0o600));
-    written.map_err(|error| os(&act::ActError::File(format!("/{}", state::STATE), error)))
+    state::write(&root.join(state::STATE), &format!("{text}\n"), 0o600).map_err(failed)
 }
 
 /// Takes everything back, in the reverse order.
@@ -196,10 +205,8 @@ fn undo(root: &Path, journal: Journal, aloud: bool) -> Result<u8, u8> {
 
 /// Removes the state file and the directories that were made and are empty now.
 fn tidy(root: &Path, directories: &[String]) {
-    let state = root.join(state::STATE);
     // One that was never written need not be removed; one that others use is not empty.
-    drop(fs::remove_file(&state));
-    drop(state.parent().map(fs::remove_dir));
+    drop(fs::remove_file(root.join(state::STATE)));
     for directory in directories.iter().rev() {
         drop(fs::remove_dir(root.join(directory)));
     }
@@ -249,9 +256,9 @@ fn start_watch(root: &Path, attempt: u64, seconds: u64) -> Result<(), u8> {
 /// Waits, then takes back what nobody has confirmed.
 fn watch(root: &Path, attempt: u64, limit: Duration) -> Result<u8, u8> {
     // A session of its own: the end of the shell it came from is exactly what it is for.
-    drop(nix::unistd::setsid());
+    nix::unistd::setsid().ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| os(&error))?;
-    runtime.block_on(tokio::time::sleep(limit));
+    runtime.block_on(async { tokio::time::sleep(limit).await });
     match state::read(root).map_err(|error| os(&error))? {
         Some(journal) if !journal.confirmed && journal.attempt == attempt => undo(root, journal, false),
         _ => Ok(0),

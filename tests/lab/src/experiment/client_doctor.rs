@@ -36,14 +36,19 @@ fn measure(options: &Options) -> Result<Report> {
             }
         };
         let named = culprits(&said);
-        let expected: BTreeSet<_> = fault.culprits.iter().map(|&(subject, culprit)| (subject.into(), culprit.into())).collect();
+        let expected: BTreeSet<_> =
+            fault.culprits.iter().map(|&(subject, culprit)| (subject.into(), culprit.into())).collect();
         if named == expected {
             right += 1;
         } else {
             report.fail(format!("{}: expected {expected:?}, named {named:?}; {}", fault.name, said["evidence"]));
         }
-        let words: Vec<_> = said["diagnosis"]["verdicts"].as_array().into_iter().flatten().map(|v| v["evidence"].clone()).collect();
-        report.raw_cell(fault.name, json!({"unit": "culprits", "median": named.len(), "n": 1, "named": named, "words": words}));
+        let words: Vec<_> =
+            said["diagnosis"]["verdicts"].as_array().into_iter().flatten().map(|v| v["evidence"].clone()).collect();
+        report.raw_cell(
+            fault.name,
+            json!({"unit": "culprits", "median": named.len(), "n": 1, "named": named, "words": words}),
+        );
     }
     report.figure("faults", Some(asked.into()));
     report.figure("named", Some(right.into()));

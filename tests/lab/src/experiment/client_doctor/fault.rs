@@ -34,7 +34,11 @@ fn boxed(middlebox: Middlebox) -> Builder {
     second(Link::new("two").middlebox(middlebox))
 }
 
-fn fault(name: &'static str, culprits: &'static [(&'static str, &'static str)], stage: fn(&Topology) -> Result<()>) -> Fault {
+fn fault(
+    name: &'static str,
+    culprits: &'static [(&'static str, &'static str)],
+    stage: fn(&Topology) -> Result<()>,
+) -> Fault {
     let family = Family::V4;
     Fault { name, topology: two(), stage, culprits, family, clients: None, measured: false }
 }
@@ -45,7 +49,9 @@ fn nothing(_: &Topology) -> Result<()> {
 
 /// Rules for what comes in at `device`, which stay in force.
 fn filter(rule: &str) -> String {
-    format!("table inet staged {{\n chain in {{\n  type filter hook prerouting priority -400; policy accept;\n  {rule}\n }}\n}}\n")
+    format!(
+        "table inet staged {{\n chain in {{\n  type filter hook prerouting priority -400; policy accept;\n  {rule}\n }}\n}}\n"
+    )
 }
 
 /// Every fault.
@@ -102,7 +108,9 @@ fn dropped() -> Vec<Fault> {
         fault("joining SYN dropped", &[("c2", "join-silent")], |t| {
             t.edge.nft(&filter("iifname \"p2\" tcp flags & (syn|ack) == syn tcp option mptcp subtype 1 drop"))
         }),
-        fault("port filtered", &[("c2", "blocked-port")], |t| t.edge.nft(&filter("iifname \"p2\" tcp dport 3128 drop"))),
+        fault("port filtered", &[("c2", "blocked-port")], |t| {
+            t.edge.nft(&filter("iifname \"p2\" tcp dport 3128 drop"))
+        }),
         fault("port rejected", &[("c2", "blocked-port")], |t| {
             t.edge.nft(
                 "table inet staged {\n chain in {\n  type filter hook input priority 0; policy accept;\n  \

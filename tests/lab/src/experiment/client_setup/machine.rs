@@ -33,13 +33,15 @@ pub(super) fn worlds() -> Vec<World> {
     let routers = Topology::builder()
         .link(Link::new("one").mbit(40).middlebox(Middlebox::default()))
         .link(Link::new("two").mbit(20).middlebox(Middlebox::default()));
-    let world = |name, topology, rate, make| World { name, topology, family: Family::V4, make, flap: None, idle: 0, rate };
+    let world =
+        |name, topology, rate, make| World { name, topology, family: Family::V4, make, flap: None, idle: 0, rate };
     vec![
         World {
             flap: Some(|t| {
                 t.client.ip("link set c2 down")?;
                 t.client.ip("link set c2 up")?;
-                t.client.ip("route add default via 10.2.0.1 dev c2 metric 102")
+                t.client.ip("route add default via 10.2.0.1 dev c2 metric 102")?;
+                t.client.ip("route add default via fd00:2::1 dev c2 metric 102")
             }),
             ..world("two links", two(), 60, |_| Ok(()))
         },
@@ -188,7 +190,8 @@ impl Machine {
         ] {
             let said = self.topology.client.tool("ip", line.split(' '))?;
             // The links' own multicast and link-local routes come in no order.
-            let mut lines: Vec<_> = said.lines().filter(|line| !line.contains("fe80::") && !line.contains("ff00::")).collect();
+            let mut lines: Vec<_> =
+                said.lines().filter(|line| !line.contains("fe80::") && !line.contains("ff00::")).collect();
             lines.sort_unstable();
             dump.insert(format!("ip {line}"), lines.join("\n"));
         }
@@ -202,7 +205,10 @@ impl Machine {
     pub(super) fn expect(&self, before: &BTreeMap<String, String>) -> Result<()> {
         let now = self.dump()?;
         let all = before.keys().chain(now.keys());
-        let other: Vec<_> = all.filter(|key| before.get(*key) != now.get(*key)).map(|key| (key, before.get(key), now.get(key))).collect();
+        let other: Vec<_> = all
+            .filter(|key| before.get(*key) != now.get(*key))
+            .map(|key| (key, before.get(key), now.get(key)))
+            .collect();
         ensure!(other.is_empty(), "not as it was: {other:#?}");
         Ok(())
     }
