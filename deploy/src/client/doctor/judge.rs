@@ -139,7 +139,11 @@ fn size(link: &LinkEvidence) -> Option<Found> {
 fn mptcp(link: &LinkEvidence, machine: &Machine) -> Option<Found> {
     match machine.mptcp {
         None => {
-            return Some(found(Culprit::MptcpOff, "this kernel has no MPTCP", "a kernel of 5.6 or newer built with it"));
+            return Some(found(
+                Culprit::MptcpOff,
+                "this kernel has no MPTCP",
+                "a kernel of 5.6 or newer built with it",
+            ));
         }
         Some(false) => {
             let words = "MPTCP is switched off here (net.mptcp.enabled 0)";

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anabranch_deploy::client::seen::Net;
@@ -50,8 +49,7 @@ pub(super) fn apply(root: &Path, step: &Step, made: &mut Vec<String>) -> Result<
             let whole = root.join(path);
             let fail = |error| ActError::File(whole.display().to_string(), error);
             made.extend(state::make_way(root, path).map_err(fail)?);
-            let mode = mode(&whole).unwrap_or(if *executable { 0o755 } else { 0o644 });
-            state::write(&whole, text, mode).map_err(fail)
+            state::write_file(&whole, text, *executable).map_err(fail)
         }
     }
 }
@@ -110,15 +108,10 @@ fn undo_file(path: &Path, former: Option<&str>, text: &str) -> Result<Option<Str
         return Ok(Some(format!("{} has been changed since: left as it is", path.display())));
     }
     match former {
-        Some(former) => state::write(path, former, mode(path).unwrap_or(0o644)).map_err(fail)?,
+        Some(former) => state::write_file(path, former, false).map_err(fail)?,
         None => fs::remove_file(path).map_err(fail)?,
     }
     Ok(None)
-}
-
-/// The permissions of a file that is there.
-fn mode(path: &Path) -> Option<u32> {
-    fs::metadata(path).ok().map(|about| about.permissions().mode() & 0o7777)
 }
 
 fn gone(done: Result<(), NetlinkError>) -> Result<(), ActError> {

@@ -172,7 +172,7 @@ fn write(root: &Path, journal: &mut Journal) -> Result<(), u8> {
     let failed = |error| os(&act::ActError::File(format!("/{}", state::STATE), error));
     journal.directories.extend(state::make_way(root, state::STATE).map_err(failed)?);
     let text = serde_json::to_string_pretty(journal).map_err(|error| os(&error))?;
-    state::write(&root.join(state::STATE), &format!("{text}\n"), 0o600).map_err(failed)
+    state::write(root, &format!("{text}\n")).map_err(failed)
 }
 
 /// Takes everything back, in the reverse order.

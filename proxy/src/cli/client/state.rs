@@ -1,70 +1,33 @@
-//! The state file of a set-up, and files written so that they are there whole or not at all.
+//! The state file of a client's set-up.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use anabranch_deploy::client::setup::Journal;
-use thiserror::Error;
+
+use crate::cli::edge::state::{StateError, read_ours, write_new_as};
 
 /// Its path below the root.
 pub(super) const STATE: &str = "var/lib/anabranch/client-setup.json";
-/// No set-up has a longer one.
-const LONGEST: u64 = 1024 * 1024;
-
-/// Why the state file cannot be used.
-#[derive(Debug, Error)]
-pub(super) enum StateError {
-    /// It cannot be read.
-    #[error("{}", .0.display())]
-    Read(PathBuf, #[source] io::Error),
-    /// Somebody else can write it: then it says whatever they want to have done.
-    #[error("{}: not a file that only you can write; what it says is not done", .0.display())]
-    NotOurs(PathBuf),
-    /// It is not what `--apply` writes.
-    #[error("{}: not a state file of a set-up", .0.display())]
-    Damaged(PathBuf, #[source] Option<serde_json::Error>),
-}
 
 /// What an earlier set-up has written; `None` without one.
 pub(super) fn read(root: &Path) -> Result<Option<Journal>, StateError> {
     let path = root.join(STATE);
-    let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StateError::Read(path, error)),
-    };
-    let about = file.metadata().map_err(|error| StateError::Read(path.clone(), error))?;
-    let others = about.permissions().mode() & 0o022 != 0;
-    if !about.is_file() || others || about.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(StateError::NotOurs(path));
-    }
-    let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).map_err(|error| StateError::Read(path.clone(), error))?;
+    let Some(text) = read_ours(&path)? else { return Ok(None) };
     let journal: Journal =
         serde_json::from_str(&text).map_err(|error| StateError::Damaged(path.clone(), Some(error)))?;
     if journal.is_sound() { Ok(Some(journal)) } else { Err(StateError::Damaged(path, None)) }
 }
 
-/// Writes a file in the place of another: afterwards there is the one or the other, also after a crash.
-pub(super) fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".anabranch-new");
-    let beside = path.with_file_name(name);
-    // One that a crash has left; what is not there need not be removed.
-    drop(fs::remove_file(&beside));
-    let done = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-    });
-    if done.is_err() {
-        drop(fs::remove_file(&beside));
-    }
-    done
+/// Writes the state file, which is nobody else's to read.
+pub(super) fn write(root: &Path, text: &str) -> io::Result<()> {
+    write_new_as(0o600, &root.join(STATE), text)
+}
+
+/// Writes a file in the place of another, which keeps its permissions.
+pub(super) fn write_file(path: &Path, text: &str, executable: bool) -> io::Result<()> {
+    write_new_as(if executable { 0o755 } else { 0o644 }, path, text)
 }
 
 /// Makes the directories a file needs, and names those that were not there, below the root.
