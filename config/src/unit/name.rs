@@ -178,7 +178,7 @@ checked_text!(
             Some("of no kind that browsers know")
         } else if !port.parse::<u16>().is_ok_and(|number| number.to_string() == port && number != 0) {
             Some("without a port from 1 to 65535")
-        } else if !named && !bare.is_some_and(|bare| bare.parse::<std::net::Ipv6Addr>().is_ok()) {
+        } else if !named && bare.is_none_or(|bare| bare.parse::<std::net::Ipv6Addr>().is_err()) {
             Some("without a host, or an IPv6 address without brackets")
         } else {
             None

@@ -85,7 +85,12 @@ fn reach(link: &LinkEvidence, proxy: &str) -> Option<Found> {
         return Some(found(Culprit::Asymmetric, words, mend));
     }
     // Held to the link or not, it is the same trouble; the routed one has seen it as programs do.
-    Some(match if matches!(routed, Attempt::Skipped) { bound } else { routed } {
+    Some(unanswered(routed, *address, proxy))
+}
+
+/// What it means that the proxy does not answer as it ought to.
+fn unanswered(attempt: &Attempt, address: IpAddr, proxy: &str) -> Found {
+    match attempt {
         Attempt::Refused => {
             let mend = "is the proxy running, and on this port? or a firewall on the way rejects it";
             found(Culprit::BlockedPort, format!("{proxy} refuses connections from here (reset)"), mend)
@@ -114,7 +119,7 @@ fn reach(link: &LinkEvidence, proxy: &str) -> Option<Found> {
             let words = format!("something answers {status} where anabranch answers the doctor: {words}");
             found(Culprit::NotAnabranch, words, "is this an HTTP listener of anabranch, and not an older one?")
         }
-    })
+    }
 }
 
 /// Whether segments of full size pass.

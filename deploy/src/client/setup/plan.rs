@@ -81,13 +81,9 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
     if seen.mptcp == Some(false) {
         plan.steps.push(sysctl("net.mptcp.enabled", "0", "1"));
     }
-    match seen.path_manager.as_deref() {
-        Some("userspace") => plan.notes.push(
-            "a program manages paths here (net.mptcp.path_manager userspace): endpoints say nothing to it; if none runs: \
-             sysctl -w net.mptcp.path_manager=kernel"
-                .to_owned(),
-        ),
-        _ => {}
+    if seen.path_manager.as_deref() == Some("userspace") {
+        let words = "a program manages paths here (net.mptcp.path_manager userspace): endpoints say nothing to it";
+        plan.notes.push(format!("{words}; if none runs: sysctl -w net.mptcp.path_manager=kernel"));
     }
     routing(seen, &used, &mut plan);
     if seen.mptcp.is_some() {

@@ -9,7 +9,9 @@ pub(super) fn words() -> String {
         false => "those that know nothing of MPTCP need mptcpize (apt-get install mptcpize): mptcpize run PROGRAM",
     };
     let bpf = match hook() {
-        Hook::There => "for all programs at once this kernel has update_socket_protocol (a BPF program has to be loaded for it, which is not done here)",
+        Hook::There => {
+            "for all programs at once this kernel has update_socket_protocol (a BPF program has to be loaded for it, which is not done here)"
+        }
         Hook::Missing => {
             "this kernel has no update_socket_protocol (6.6 or newer, built with BTF), so not for all at once"
         }

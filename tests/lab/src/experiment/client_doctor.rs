@@ -28,13 +28,7 @@ fn measure(options: &Options) -> Result<Report> {
     let (mut asked, mut right) = (0_u32, 0_u32);
     for fault in faults.iter().filter(|fault| options.cell.is_none_or(|cell| fault.name.contains(cell))) {
         asked += 1;
-        let said = match diagnose(fault) {
-            Ok(said) => said,
-            Err(error) => {
-                report.fail(format!("{}: {error:#}", fault.name));
-                continue;
-            }
-        };
+        let said = diagnose(fault).context(fault.name)?;
         let named = culprits(&said);
         let expected: BTreeSet<_> =
             fault.culprits.iter().map(|&(subject, culprit)| (subject.into(), culprit.into())).collect();
