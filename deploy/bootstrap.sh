@@ -30,7 +30,7 @@ if [ "$level" -ge 2 ]; then
     wanted="$wanted nginx:nginx-light wget:wget mptcpize:mptcpize sha256sum:coreutils sysctl:procps"
 fi
 if [ "$level" -ge 3 ]; then
-    wanted="$wanted shellcheck:shellcheck tshark:tshark"
+    wanted="$wanted shellcheck:shellcheck tshark:tshark pactester:libpacparser1"
 fi
 if [ "$need" = fuzz ]; then
     # libFuzzer comes as source.

@@ -51,6 +51,7 @@ impl Config {
             listeners,
             limits,
             http,
+            pac,
             origin,
             resolver,
             timeouts,
@@ -109,6 +110,7 @@ impl Config {
         let swap = swap_listeners
             || *limits != new.limits
             || *http != new.http
+            || *pac != new.pac
             || *origin != new.origin
             || *resolver != new.resolver
             || *timeouts != new.timeouts

@@ -13,6 +13,7 @@ mod limits;
 mod listener;
 mod log;
 mod origin;
+mod pac;
 mod path;
 mod policy;
 mod print;
@@ -35,6 +36,7 @@ pub use limits::Limits;
 pub use listener::{Listener, Mode, Sources, Tls, Transport};
 pub use log::{Access, Level, Log, LogFormat};
 pub use origin::Origin;
+pub use pac::Pac;
 pub use path::Path;
 pub use policy::{Action, Directions, Enforce, Per, Policy, Select, SubflowSelector, Used};
 pub use process::{Process, Role};
@@ -45,8 +47,8 @@ pub use steering::{OnStop, PathManagement, Steering, SteeringMode};
 pub use subscriber::Subscriber;
 pub use timeouts::Timeouts;
 pub use unit::{
-    Allow, BitRate, ByteSize, Congestion, IfaceName, Name, Percent, PortSet, Prefix, Pseudonym, Secret, SubscriberId,
-    TableName,
+    Allow, BitRate, ByteSize, Congestion, IfaceName, Name, PacDomain, PacHop, Percent, PortSet, Prefix, Pseudonym,
+    Secret, SubscriberId, TableName,
 };
 
 use read::{Section, Source};
@@ -63,6 +65,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[http]`
     pub http: Http,
+    /// `[pac]`
+    pub pac: Pac,
     /// `[origin]`
     pub origin: Origin,
     /// `[resolver]`
@@ -106,6 +110,7 @@ impl Default for Config {
             limits: Limits::default(),
             http: Http::default(),
             origin: Origin::default(),
+            pac: Pac::default(),
             resolver: Resolver::default(),
             timeouts: Timeouts::default(),
             log: Log::default(),
@@ -142,6 +147,7 @@ fn read_all<'a>(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Config {
         process: Process::read(&mut root.table("process")),
         limits: Limits::read(&mut root.table("limits")),
         http: Http::read(&mut root.table("http")),
+        pac: Pac::read(&mut root.table("pac")),
         origin: Origin::read(&mut root.table("origin")),
         resolver: Resolver::read(&mut root.table("resolver")),
         timeouts: Timeouts::read(&mut root.table("timeouts")),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::unit::Timeout;
 use crate::{
-    Config, Control, ControlSocket, Http, Limits, Listener, Log, Origin, Process, Resolver, Sniffer, Timeouts,
+    Config, Control, ControlSocket, Http, Limits, Listener, Log, Origin, Pac, Process, Resolver, Sniffer, Timeouts,
 };
 use steering::{print_path, print_policy, print_steering, print_subscriber};
 
@@ -99,6 +99,7 @@ impl Config {
             listeners,
             limits,
             http,
+            pac,
             origin,
             resolver,
             timeouts,
@@ -114,6 +115,7 @@ impl Config {
         print_process(&mut out, process);
         print_limits(&mut out, limits);
         print_http(&mut out, http);
+        print_pac(&mut out, pac);
         print_origin(&mut out, origin);
         print_resolver(&mut out, resolver);
         print_timeouts(&mut out, timeouts);
@@ -156,6 +158,13 @@ fn print_http(out: &mut Printer, Http { pseudonym, ports }: &Http) {
     let text = ports.to_string();
     let ranges: Vec<_> = text.split(',').filter(|range| !range.is_empty()).collect();
     out.list("ports", &ranges, "ports that requests may go to, CONNECT or not; default 80, 443, 1024-65535");
+}
+
+fn print_pac(out: &mut Printer, Pac { direct_domains, direct_networks, chain }: &Pac) {
+    out.section("[pac]", "what /proxy.pac and /wpad.dat of every listener tell browsers");
+    out.list("direct_domains", direct_domains, "reached without the proxy, with all below them; default: none");
+    out.list("direct_networks", direct_networks, "the same for addresses in URLs; default: none");
+    out.some("chain", chain, "what is tried for the rest; default: the listener that served the file, then DIRECT");
 }
 
 fn print_origin(out: &mut Printer, Origin { allow, keep_alive, idle_per_key }: &Origin) {

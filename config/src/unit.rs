@@ -14,7 +14,7 @@ mod secret;
 use std::borrow::Cow;
 
 pub use allow::Allow;
-pub use name::{Congestion, IfaceName, Name, Pseudonym, SubscriberId, TableName};
+pub use name::{Congestion, IfaceName, Name, PacDomain, PacHop, Pseudonym, SubscriberId, TableName};
 pub use number::{BitRate, ByteSize, Percent, Timeout};
 pub use port::PortSet;
 pub use prefix::Prefix;

@@ -1,9 +1,12 @@
 //! Edge and client: check, set-up, doctor.
 //!
-//! Pure: what was found in, findings, steps and their undoing out. What lives here: which machine is meant, the [`edge`]'s doctor. What
-//! does not: looking at the machine and changing it (`proxy`, by way of `kernel`). Called by `proxy/src/cli/edge.rs`. Beside this library lie
+//! Pure: what was found in, findings, steps and their undoing out. What lives here: which machine is meant, the [`edge`]'s doctor, the
+//! [`client`]'s set-up and doctor. What
+//! does not: looking at the machine and changing it (`proxy`, by way of `kernel`). Called by `proxy/src/cli/edge.rs` and `client.rs`, and by
+//! the listeners, which answer the client's doctor. Beside this library lie
 //! the files that are shipped: `examples/`, and what `make` needs to set a machine up. Invariant: a step without its undoing is not a step.
 
+pub mod client;
 pub mod edge;
 
 use std::fmt;

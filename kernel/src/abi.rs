@@ -9,6 +9,7 @@ pub(crate) mod netlink;
 pub(crate) mod netlink_diag;
 pub(crate) mod nft;
 pub(crate) mod route;
+pub(crate) mod rule;
 pub(crate) mod sock_diag;
 
 /// Level of the MPTCP socket options (`SOL_MPTCP`).

@@ -22,6 +22,7 @@ pub mod netstat;
 mod nft;
 pub mod packet;
 pub mod probe;
+pub mod route;
 pub mod shaper;
 pub mod sock_diag;
 pub mod sockopt;

@@ -36,6 +36,10 @@ impl Refused {
     }
 }
 
+/// What a client's diagnoses may cost in a minute: one each, and one a megabyte. A run of the doctor over three links behind one
+/// translated address takes about sixty; more than this is at most 17 Mbit/s.
+const DIAGNOSES: NonZeroU32 = NonZeroU32::new(128).expect("is not zero");
+
 /// Whom limits apply to: an IPv4 address, or the /64 an IPv6 address is in (one household commands all of it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey(u64);
@@ -59,6 +63,7 @@ pub struct Admission {
     per_client: Mutex<HashMap<ClientKey, u32>>,
     connections: Pace,
     requests: Pace,
+    diagnoses: DefaultKeyedRateLimiter<ClientKey>,
 }
 
 /// A rate per client that a reload may change.
@@ -103,6 +108,7 @@ impl Admission {
             per_client: Mutex::default(),
             connections: Pace::new(limits.connection_rate),
             requests: Pace::new(limits.request_rate),
+            diagnoses: RateLimiter::keyed(Quota::per_minute(DIAGNOSES)),
         })
     }
 
@@ -152,6 +158,8 @@ impl Admission {
     pub fn forget_quiet_clients(&self) {
         self.connections.forget_quiet_clients();
         self.requests.forget_quiet_clients();
+        self.diagnoses.retain_recent();
+        self.diagnoses.shrink_to_fit();
     }
 }
 
@@ -168,6 +176,16 @@ impl Permit {
     #[must_use]
     pub fn allows_request(&self) -> bool {
         self.admission.requests.allows(self.client)
+    }
+}
+
+impl Permit {
+    /// Whether this client may have itself diagnosed now, with so many bytes to measure by.
+    #[must_use]
+    pub fn allows_diagnosis(&self, bytes: u64) -> bool {
+        let cost = u32::try_from(1 + bytes.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
+        matches!(self.admission.diagnoses.check_key_n(&self.client, cost), Ok(Ok(())))
     }
 }
 

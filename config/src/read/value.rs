@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use crate::schedule::{Window, Zone};
 use crate::unit::{
-    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PortSet, Prefix, Pseudonym, SubscriberId,
-    TableName, Timeout,
+    Allow, BitRate, ByteSize, Congestion, IfaceName, Invalid, Name, PacDomain, PacHop, PortSet, Prefix, Pseudonym,
+    SubscriberId, TableName, Timeout,
 };
 
 /// A type that one TOML value can be.
@@ -67,6 +67,8 @@ from_text! {
     Congestion, "algorithms", "a congestion control algorithm such as \"cubic\"";
     IfaceName, "interfaces", "an interface name such as \"eth0\"";
     Name, "names", "a name of 1 to 64 printable characters";
+    PacDomain, "domains", "a domain in lower case such as \"intranet.example\"";
+    PacHop, "hops", "\"DIRECT\" or \"PROXY host:port\"";
     Prefix, "prefixes", "a prefix such as \"10.0.0.0/8\"";
     Pseudonym, "pseudonyms", "a token such as \"edge-1\"";
     SubscriberId, "names", "1 to 64 characters without spaces or \":\"";

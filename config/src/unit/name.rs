@@ -144,3 +144,44 @@ checked_text!(
         _ => None,
     }
 );
+
+checked_text!(
+    /// A domain that browsers reach without the proxy, with everything below it.
+    ///
+    /// Shape:   1..=253 characters of labels of `a-z 0-9 - _`, without a dot at either end; written in lower case, as browsers compare
+    PacDomain,
+    "a domain in lower case such as \"intranet.example\"",
+    |text| match text {
+        "" => Some("empty"),
+        t if t.len() > 253 => Some("too long"),
+        t if t.split('.').any(|label| label.is_empty() || label.len() > 63) => Some("has an empty or too long label"),
+        t if !t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b)) =>
+            Some("holds something else than lower-case letters, digits, \"-\", \"_\" and dots"),
+        _ => None,
+    }
+);
+
+checked_text!(
+    /// One thing a browser tries: `DIRECT`, or a kind of proxy and where it listens.
+    ///
+    /// Shape:   `DIRECT`, or one of `PROXY HTTP HTTPS SOCKS SOCKS5` and `host:port`; no character that could end a string in JavaScript
+    PacHop,
+    "\"DIRECT\", or \"PROXY host:port\" (also HTTP, HTTPS, SOCKS, SOCKS5)",
+    |text| {
+        let Some((kind, place)) = text.split_once(' ') else {
+            return (text != "DIRECT").then_some("neither DIRECT nor a proxy with its place");
+        };
+        let Some((host, port)) = place.rsplit_once(':') else { return Some("without a port") };
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let named = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !["PROXY", "HTTP", "HTTPS", "SOCKS", "SOCKS5"].contains(&kind) {
+            Some("of no kind that browsers know")
+        } else if !port.parse::<u16>().is_ok_and(|number| number.to_string() == port && number != 0) {
+            Some("without a port from 1 to 65535")
+        } else if !named && bare.is_none_or(|bare| bare.parse::<std::net::Ipv6Addr>().is_err()) {
+            Some("without a host, or an IPv6 address without brackets")
+        } else {
+            None
+        }
+    }
+);

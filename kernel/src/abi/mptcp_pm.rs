@@ -51,7 +51,10 @@ pub(crate) const EV_FLAG_SERVER_SIDE: u16 = 1 << 1;
 
 /// `MPTCP_PM_CMD_*`.
 pub(crate) mod command {
+    pub(crate) const ADD_ADDR: u8 = 1;
+    pub(crate) const DEL_ADDR: u8 = 2;
     pub(crate) const GET_ADDR: u8 = 3;
+    pub(crate) const SET_LIMITS: u8 = 5;
     pub(crate) const GET_LIMITS: u8 = 6;
     pub(crate) const SET_FLAGS: u8 = 7;
     pub(crate) const ANNOUNCE: u8 = 8;

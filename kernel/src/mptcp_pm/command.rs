@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::abi::mptcp_pm::{VERSION, addr_attr, addr_flag, attr, command};
 use crate::netlink::Request;
 
+use super::endpoint::{Endpoint, Limits};
+
 /// Which subflow of a connection is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubflowAddresses {
@@ -79,6 +81,29 @@ pub(super) fn get_endpoints(family: u16) -> Request {
 
 pub(super) fn get_limits(family: u16) -> Request {
     Request::generic(family, 0, command::GET_LIMITS, VERSION)
+}
+
+/// An id of zero lets the kernel choose one.
+pub(super) fn add_endpoint(family: u16, endpoint: &Endpoint) -> Request {
+    let said = Address {
+        id: Some(endpoint.id).filter(|&id| id != 0),
+        flags: Some(endpoint.flags.0),
+        interface: endpoint.interface,
+        port: endpoint.port,
+        ip: Some(endpoint.address),
+    };
+    address(Request::generic(family, 0, command::ADD_ADDR, VERSION), attr::ADDR, said)
+}
+
+pub(super) fn delete_endpoint(family: u16, endpoint: &Endpoint) -> Request {
+    let said = Address { id: Some(endpoint.id), ip: Some(endpoint.address), ..Address::default() };
+    address(Request::generic(family, 0, command::DEL_ADDR, VERSION), attr::ADDR, said)
+}
+
+pub(super) fn set_limits(family: u16, limits: Limits) -> Request {
+    Request::generic(family, 0, command::SET_LIMITS, VERSION)
+        .u32(attr::SUBFLOWS, limits.subflows)
+        .u32(attr::RCV_ADD_ADDRS, limits.add_addr_accepted)
 }
 
 fn of_connection(family: u16, command: u8, token: u32) -> Request {

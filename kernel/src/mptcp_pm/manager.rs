@@ -82,6 +82,29 @@ impl PathManager {
         Ok(found.ok_or_else(|| NetlinkError::malformed(op, "limits", "the answer names no limits"))?)
     }
 
+    /// Makes an endpoint; with an id of zero the kernel chooses one.
+    ///
+    /// Errors: `EEXIST` (`ERANGE` on older kernels) — there are eight, or one of this address.
+    /// Kernel: CAP_NET_ADMIN, as the next two.
+    pub fn add_endpoint(&mut self, endpoint: &Endpoint) -> Result<(), MptcpPmError> {
+        let request = command::add_endpoint(self.family, endpoint);
+        Ok(self.socket.request("MPTCP_PM_CMD_ADD_ADDR", &endpoint.address, request, |_| {})?)
+    }
+
+    /// Takes the endpoint of this number and address away; the subflows from it end.
+    pub fn delete_endpoint(&mut self, endpoint: &Endpoint) -> Result<(), MptcpPmError> {
+        let request = command::delete_endpoint(self.family, endpoint);
+        Ok(self.socket.request("MPTCP_PM_CMD_DEL_ADDR", &endpoint.address, request, |_| {})?)
+    }
+
+    /// Sets the limits of connections that begin from now on.
+    ///
+    /// Errors: `EINVAL` — above eight.
+    pub fn set_limits(&mut self, limits: Limits) -> Result<(), MptcpPmError> {
+        let request = command::set_limits(self.family, limits);
+        Ok(self.socket.request("MPTCP_PM_CMD_SET_LIMITS", &"limits", request, |_| {})?)
+    }
+
     fn command(&mut self, op: &'static str, token: u32, request: Request) -> Result<(), MptcpPmError> {
         let object: &dyn fmt::Display = &format_args!("connection {token:08x}");
         Ok(self.socket.request(op, object, request, |_| {})?)

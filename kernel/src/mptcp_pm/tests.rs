@@ -112,6 +112,44 @@ fn endpoints_and_limits_are_what_ip_set() {
 }
 
 #[test]
+fn endpoints_and_limits_that_are_made_are_what_ip_shows_and_go_again() {
+    let ns = namespace(&["address add 10.9.0.1 dev lo", "address add fd09::1 dev lo nodad"]);
+    let show = |what: &str| crate::testing::said(&ns, what);
+    let before = (show("ip mptcp endpoint show"), show("ip mptcp limits show"));
+    let of = |address: &str| Endpoint {
+        id: 0,
+        address: address.parse().unwrap(),
+        port: None,
+        flags: EndpointFlags::SUBFLOW,
+        interface: Some(1),
+    };
+    let limits = ns
+        .run(|| {
+            let mut manager = PathManager::open().unwrap();
+            let limits = manager.limits().unwrap();
+            manager.add_endpoint(&of("10.9.0.1")).unwrap();
+            manager.add_endpoint(&of("fd09::1")).unwrap();
+            assert!(manager.add_endpoint(&of("fd09::1")).is_err(), "there already");
+            manager.set_limits(Limits { subflows: 5, add_addr_accepted: 3 }).unwrap();
+            assert!(manager.set_limits(Limits { subflows: 9, add_addr_accepted: 3 }).is_err(), "eight at most");
+            limits
+        })
+        .unwrap();
+    let shown = show("ip mptcp endpoint show");
+    assert!(shown.contains("10.9.0.1 id 1 subflow dev lo") && shown.contains("fd09::1 id 2 subflow dev lo"), "{shown}");
+    assert!(show("ip mptcp limits show").contains("add_addr_accepted 3 subflows 5"));
+    ns.run(|| {
+        let mut manager = PathManager::open().unwrap();
+        for endpoint in manager.endpoints().unwrap() {
+            manager.delete_endpoint(&endpoint).unwrap();
+        }
+        manager.set_limits(limits).unwrap();
+    })
+    .unwrap();
+    assert_eq!((show("ip mptcp endpoint show"), show("ip mptcp limits show")), before);
+}
+
+#[test]
 fn an_unknown_connection_is_refused_with_the_kernels_words() {
     namespace(&[])
         .run(|| {

@@ -2,7 +2,7 @@
 
 mod act;
 mod look;
-mod state;
+pub(super) mod state;
 
 use std::path::{Path, PathBuf};
 

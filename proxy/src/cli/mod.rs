@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod client;
 mod connections;
 mod demo;
 mod edge;
@@ -67,6 +68,8 @@ enum Command {
     Sniff(sniff::Arguments),
     /// Check whether this machine is fit to be an edge, and set it up.
     Edge(edge::Arguments),
+    /// Make this machine use every link it has by way of a proxy, and find out what is in the way.
+    Client(client::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
     Demo(demo::Arguments),
 }
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         }
         Command::Sniff(arguments) => sniff::run(&arguments),
         Command::Edge(arguments) => edge::run(&arguments),
+        Command::Client(arguments) => client::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })
 }

@@ -143,7 +143,26 @@ pub(crate) struct ReplyBody {
 enum Kind {
     Fixed(Full<Bytes>),
     Origin(Box<OriginBody>),
+    /// A line of ours, and so many bytes that mean nothing.
+    Filled {
+        line: Bytes,
+        left: u64,
+    },
 }
+
+/// Bytes to measure by: of no order that somebody on the way could shorten.
+static FILLER: [u8; 16_384] = {
+    let mut bytes = [0; 16_384];
+    let (mut at, mut state) = (0, 0x2545_f491_u32);
+    while at < bytes.len() {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        bytes[at] = state.to_be_bytes()[0];
+        at += 1;
+    }
+    bytes
+};
 
 #[derive(Debug)]
 struct OriginBody {
@@ -156,6 +175,11 @@ impl ReplyBody {
     /// A body of our own.
     pub(crate) fn fixed(text: impl Into<Bytes>) -> Self {
         Self { kind: Kind::Fixed(Full::new(text.into())), busy: None, gate: None }
+    }
+
+    /// A line of our own, and so many bytes to measure by.
+    pub(crate) fn filled(line: impl Into<Bytes>, bytes: u64) -> Self {
+        Self { kind: Kind::Filled { line: line.into(), left: bytes }, busy: None, gate: None }
     }
 
     /// The origin's body. The record is written, and the connection to the origin given back, when it has ended.
@@ -216,6 +240,7 @@ impl Body for ReplyBody {
         match &mut self.kind {
             Kind::Fixed(full) => Pin::new(full).poll_frame(cx).map_err(BodyError::from),
             Kind::Origin(body) => body.poll_frame(cx),
+            Kind::Filled { line, left } => Poll::Ready(filled_frame(line, left).map(|data| Ok(Frame::data(data)))),
         }
     }
 
@@ -223,6 +248,7 @@ impl Body for ReplyBody {
         match &self.kind {
             Kind::Fixed(full) => full.is_end_stream(),
             Kind::Origin(body) => body.watched.incoming.is_end_stream(),
+            Kind::Filled { line, left } => line.is_empty() && *left == 0,
         }
     }
 
@@ -230,6 +256,17 @@ impl Body for ReplyBody {
         match &self.kind {
             Kind::Fixed(full) => full.size_hint(),
             Kind::Origin(body) => body.watched.incoming.size_hint(),
+            Kind::Filled { line, left } => SizeHint::with_exact(line.len() as u64 + left),
         }
     }
+}
+
+/// The next piece of a line and of the bytes behind it.
+fn filled_frame(line: &mut Bytes, left: &mut u64) -> Option<Bytes> {
+    if !line.is_empty() {
+        return Some(std::mem::take(line));
+    }
+    let piece = usize::try_from(*left).unwrap_or(usize::MAX).min(FILLER.len());
+    *left -= piece as u64;
+    (piece > 0).then(|| Bytes::from_static(&FILLER[..piece]))
 }

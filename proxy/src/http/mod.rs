@@ -7,11 +7,13 @@ pub mod authority;
 pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod credentials;
+mod doctor;
 mod expect;
 pub(crate) mod fields;
 mod forward;
 pub(crate) mod framing;
 mod local;
+mod pac;
 pub mod refusal;
 mod serve;
 

@@ -25,7 +25,7 @@ use super::authority::{BadAuthority, Target};
 use super::body::ReplyBody;
 use super::connect::{self, Tunnel};
 use super::refusal::Refusal;
-use super::{credentials, forward, framing, local};
+use super::{credentials, doctor, forward, framing, local, pac};
 use crate::admit::Permit;
 use crate::door::Door;
 use crate::leg::{CUT, ClientIo, DELIVER, Leg};
@@ -306,6 +306,13 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
         refusal.close |= request.method() == Method::CONNECT;
         return record.refuse(&refusal, request.headers(), &pseudonym);
     }
+    let ours = local::is_for_us(request.uri());
+    if ours
+        && pac::is_asked(request.method(), request.uri())
+        && let Ok(reached) = handover.leg.stream().local_addr()
+    {
+        return done(record, pac::answer(&handover.door, request.headers(), reached));
+    }
     if let Some(credentials) = &handover.door.credentials {
         match credentials.subscriber(request.headers()).await {
             Some(name) => handover.session.set_subscriber(name),
@@ -319,13 +326,15 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
     if request.method() == Method::CONNECT {
         return connect::open(handover, &request, record).await;
     }
-    let target = if local::is_for_us(request.uri()) {
-        match local::not_an_origin(request.method(), request.uri()) {
-            Ok(response) => {
-                record.outcome = Outcome::Completed;
-                record.answer(response.status().as_u16());
-                return response;
-            }
+    let target = if ours {
+        let asked = doctor::is_asked(request.method(), request.uri());
+        let answered = if asked {
+            doctor::answer(handover, request.uri())
+        } else {
+            local::not_an_origin(request.method(), request.uri())
+        };
+        match answered {
+            Ok(response) => return done(record, response),
             Err(refusal) => Err(refusal),
         }
     } else {
@@ -335,6 +344,14 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
         Ok(target) => forward::forward(handover, request, target, record).await,
         Err(refusal) => record.refuse(&refusal, request.headers(), &pseudonym),
     }
+}
+
+/// Writes down an answer of our own that is no refusal.
+fn done(mut record: Record, response: Response<ReplyBody>) -> Response<ReplyBody> {
+    record.outcome = Outcome::Completed;
+    record.to_client = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    record.answer(response.status().as_u16());
+    response
 }
 
 /// Everything that can be refused from the head alone.

@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 24] = [
     "aggregate",
     "stalls",
     "failover",
@@ -30,6 +30,8 @@ const NAMES: [&str; 22] = [
     "refusals",
     "congested-path",
     "edge-check",
+    "client-doctor",
+    "client-setup",
 ];
 
 #[test]

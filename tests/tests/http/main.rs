@@ -5,6 +5,7 @@ mod bodies;
 mod expect;
 mod forward;
 mod hostile;
+mod own;
 mod refuse;
 mod tunnel;
 mod versions;

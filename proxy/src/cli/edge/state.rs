@@ -15,7 +15,7 @@ const LONGEST: u64 = 1024 * 1024;
 
 /// Why the state file cannot be used.
 #[derive(Debug, Error)]
-pub(super) enum StateError {
+pub(in crate::cli) enum StateError {
     /// It cannot be read.
     #[error("{}", .0.display())]
     Read(PathBuf, #[source] io::Error),
@@ -30,9 +30,18 @@ pub(super) enum StateError {
 /// What an earlier set-up has written; empty without one.
 pub(super) fn read(root: &Path) -> Result<Journal, StateError> {
     let path = root.join(STATE);
+    let Some(text) = read_ours(&path)? else { return Ok(Journal::default()) };
+    let journal: Journal =
+        serde_json::from_str(&text).map_err(|error| StateError::Damaged(path.clone(), Some(error)))?;
+    if journal.is_sound() { Ok(journal) } else { Err(StateError::Damaged(path, None)) }
+}
+
+/// The text of a file that only we can write; `None` without one.
+pub(in crate::cli) fn read_ours(path: &Path) -> Result<Option<String>, StateError> {
+    let path = path.to_owned();
     let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Journal::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StateError::Read(path, error)),
     };
     let about = file.metadata().map_err(|error| StateError::Read(path.clone(), error))?;
@@ -42,17 +51,20 @@ pub(super) fn read(root: &Path) -> Result<Journal, StateError> {
         return Err(StateError::NotOurs(path));
     }
     let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).map_err(|error| StateError::Read(path.clone(), error))?;
-    let journal: Journal =
-        serde_json::from_str(&text).map_err(|error| StateError::Damaged(path.clone(), Some(error)))?;
-    if journal.is_sound() { Ok(journal) } else { Err(StateError::Damaged(path, None)) }
+    file.take(LONGEST).read_to_string(&mut text).map_err(|error| StateError::Read(path, error))?;
+    Ok(Some(text))
 }
 
 /// Writes a file in the place of another: afterwards there is the one or the other, also after a crash.
 ///
 /// Shape:   a file that was there keeps its permissions
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mode = fs::metadata(path).map_or(0o644, |about| about.permissions().mode() & 0o7777);
+    write_new_as(0o644, path, text)
+}
+
+/// The same, with the permissions of a file that was not there.
+pub(in crate::cli) fn write_new_as(mode: u32, path: &Path, text: &str) -> io::Result<()> {
+    let mode = fs::metadata(path).map_or(mode, |about| about.permissions().mode() & 0o7777);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".anabranch-new");
     let beside = path.with_file_name(name);

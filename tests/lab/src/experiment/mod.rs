@@ -5,6 +5,8 @@
 //! Invariant: cells that are compared run in the same round, one after the other, in the same topology when it is equal.
 
 pub mod aggregate;
+pub mod client_doctor;
+pub mod client_setup;
 pub mod clients;
 pub mod edge_check;
 pub mod failover;
@@ -83,6 +85,8 @@ pub const ALL: &[Experiment] = &[
     steer::refusals::EXPERIMENT,
     steer::congested_path::EXPERIMENT,
     edge_check::EXPERIMENT,
+    client_doctor::EXPERIMENT,
+    client_setup::EXPERIMENT,
 ];
 
 /// What is promised and does not hold yet: run by name, and listed once it does.

@@ -1,0 +1,61 @@
+//! What makes a machine use all its links, and the way back: what was seen in, steps out.
+
+mod files;
+mod journal;
+mod plan;
+mod step;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use journal::{Journal, stale};
+pub use plan::{Plan, plan};
+pub use step::Step;
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// The proxy, as `host:port`.
+    pub proxy: String,
+    /// The links that are meant, with a gateway where somebody knows better; empty: all that lead to the Internet.
+    pub links: Vec<(String, Option<IpAddr>)>,
+    /// apt goes by the proxy as well.
+    pub apt: bool,
+    /// The program that is run again when links change.
+    pub program: String,
+}
+
+/// Who runs the network of this machine, and has us run when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// OpenWrt's netifd: a script in `hotplug.d`.
+    OpenWrt,
+    /// NetworkManager: a dispatcher script.
+    NetworkManager,
+    /// systemd-networkd: a unit that watches its state.
+    Networkd,
+    /// ifupdown: a script in `if-up.d`.
+    Ifupdown,
+    /// Nobody who would have us run.
+    Nobody,
+}
+
+impl Keeper {
+    /// Its name for a reader.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenWrt => "OpenWrt (netifd)",
+            Self::NetworkManager => "NetworkManager",
+            Self::Networkd => "systemd-networkd",
+            Self::Ifupdown => "ifupdown",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

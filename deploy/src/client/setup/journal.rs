@@ -1,0 +1,109 @@
+//! What was done, and the way back to what was there before.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Step, Wanted};
+
+/// The state file of a set-up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// What was wanted, for doing it again.
+    pub wanted: Wanted,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+    /// Directories that were made for files, in the order they were made; paths below the root.
+    pub directories: Vec<String>,
+    /// Somebody has said that the machine is still reached.
+    pub confirmed: bool,
+    /// The attempt whose watch may take it back.
+    pub attempt: u64,
+}
+
+impl Journal {
+    /// Adds steps to what was done before. Of what is changed twice, the first former state is what to go back to.
+    pub fn add(&mut self, steps: &[Step]) {
+        for step in steps {
+            let former = self.steps.iter_mut().find(|done| same_thing(done, step));
+            match (former, step) {
+                (Some(Step::File { text, executable, .. }), Step::File { text: now, executable: script, .. }) => {
+                    text.clone_from(now);
+                    *executable = *script;
+                }
+                (Some(Step::Limits { set, .. }), Step::Limits { set: now, .. }) => *set = *now,
+                (Some(Step::Sysctl { value, .. }), Step::Sysctl { value: now, .. }) => value.clone_from(now),
+                // A route that went with its link and is made again.
+                (Some(_), _) => {}
+                (None, _) => self.steps.push(step.clone()),
+            }
+        }
+    }
+
+    /// Whether it names nothing but what a set-up does: whoever can write the state file would else choose what root writes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        const PLACES: [&str; 7] = [
+            "etc/profile.d/anabranch.sh",
+            "etc/environment.d/60-anabranch.conf",
+            "etc/apt/apt.conf.d/60anabranch",
+            "etc/hotplug.d/iface/60-anabranch",
+            "etc/NetworkManager/dispatcher.d/60-anabranch",
+            "etc/network/if-up.d/anabranch",
+            "etc/systemd/system/multi-user.target.d/60-anabranch-client.conf",
+        ];
+        let ours = |path: &str| {
+            PLACES.contains(&path)
+                || matches!(
+                    path,
+                    "etc/systemd/system/anabranch-client.service" | "etc/systemd/system/anabranch-client.path"
+                )
+        };
+        let below = |path: &String| {
+            let whole = path.split('/').all(|part| !part.is_empty() && part != "..");
+            // Only empty ones are ever removed.
+            whole && (path == "etc" || path.starts_with("etc/") || "var/lib/anabranch".starts_with(path.as_str()))
+        };
+        let sound = |step: &Step| match step {
+            Step::File { path, .. } => ours(path),
+            Step::Sysctl { key, .. } => key == "net.mptcp.enabled",
+            _ => true,
+        };
+        self.steps.iter().all(sound) && self.directories.iter().all(below)
+    }
+}
+
+fn same_thing(one: &Step, other: &Step) -> bool {
+    match (one, other) {
+        (Step::File { path: a, .. }, Step::File { path: b, .. }) => a == b,
+        (Step::Sysctl { key: a, .. }, Step::Sysctl { key: b, .. }) => a == b,
+        (Step::Limits { .. }, Step::Limits { .. }) => true,
+        (one, other) => one == other,
+    }
+}
+
+/// The steps of a journal that are for addresses the machine no longer has, and their tables' routes; they are to be taken back.
+#[must_use]
+pub fn stale(journal: &Journal, addresses: &[IpAddr]) -> Vec<Step> {
+    let gone = |step: &&Step| step.address().is_some_and(|address| !addresses.contains(&address));
+    let mut stale: Vec<_> = journal.steps.iter().filter(gone).cloned().collect();
+    let tables = |steps: &[Step]| -> Vec<(u32, bool)> {
+        let rules = steps.iter().filter_map(|step| match step {
+            Step::Rule { from, table, .. } => Some((*table, from.is_ipv4())),
+            _ => None,
+        });
+        rules.collect()
+    };
+    let kept: Vec<_> = journal.steps.iter().filter(|step| !stale.contains(step)).cloned().collect();
+    let (empty, living) = (tables(&stale), tables(&kept));
+    let routes = kept.iter().filter(|step| match step {
+        Step::Route { table, to, .. } => {
+            let of = (*table, to.address.is_ipv4());
+            empty.contains(&of) && !living.contains(&of)
+        }
+        _ => false,
+    });
+    stale.extend(routes.cloned());
+    stale
+}

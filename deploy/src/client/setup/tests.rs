@@ -1,0 +1,221 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::client::seen::{Address, Endpoint, Link, MAIN, Net, Route, Rule, Seen};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn link(index: u32, name: &str) -> Link {
+    Link { index, name: name.to_owned(), up: true, inner: false, rp_filter: 0, leased: None }
+}
+
+fn address(interface: u32, text: &str) -> Address {
+    let (address, length) = text.split_once('/').unwrap();
+    Address { interface, net: Net { address: ip(address), length: length.parse().unwrap() }, lasting: true }
+}
+
+fn default(interface: u32, gateway: &str, table: u32) -> Route {
+    let gateway = ip(gateway);
+    Route { table, to: Net::everything(gateway), gateway: Some(gateway), interface: Some(interface), metric: 100 }
+}
+
+/// Two links, IPv4 alone, nothing configured.
+fn bare() -> Seen {
+    Seen {
+        links: vec![link(2, "c1"), link(3, "c2")],
+        addresses: vec![address(2, "192.168.1.2/24"), address(3, "192.168.2.2/24")],
+        routes: vec![default(2, "192.168.1.1", MAIN), default(3, "192.168.2.1", MAIN)],
+        limits: Some((2, 0)),
+        mptcp: Some(true),
+        path_manager: Some("kernel".to_owned()),
+        ..Seen::default()
+    }
+}
+
+fn wanted() -> Wanted {
+    Wanted { proxy: "edge.example:3128".into(), program: "/usr/bin/anabranch".into(), ..Wanted::default() }
+}
+
+fn lines(seen: &Seen) -> Vec<String> {
+    plan(seen, &wanted(), None, |_| None).steps.iter().map(Step::line).collect()
+}
+
+const BARE: [&str; 9] = [
+    "ip route add 192.168.1.0/24 dev c1 src 192.168.1.2 table 7301 proto static",
+    "ip route add default via 192.168.1.1 dev c1 table 7301 proto static",
+    "ip rule add from 192.168.1.2 lookup 7301 pref 7300",
+    "ip route add 192.168.2.0/24 dev c2 src 192.168.2.2 table 7302 proto static",
+    "ip route add default via 192.168.2.1 dev c2 table 7302 proto static",
+    "ip rule add from 192.168.2.2 lookup 7302 pref 7300",
+    "ip mptcp limits set subflows 2 add_addr_accepted 1",
+    "ip mptcp endpoint add 192.168.1.2 dev c1 subflow",
+    "ip mptcp endpoint add 192.168.2.2 dev c2 subflow",
+];
+
+#[test]
+fn two_bare_links_get_a_table_a_rule_and_an_endpoint_each() {
+    assert_eq!(lines(&bare()), BARE);
+}
+
+/// What is there after steps have been done.
+fn after(mut seen: Seen, steps: &[Step]) -> Seen {
+    let index = |seen: &Seen, name: &str| seen.links.iter().find(|link| link.name == name).unwrap().index;
+    for step in steps {
+        match step.clone() {
+            Step::Route { table, to, gateway, link, .. } => {
+                let interface = Some(index(&seen, &link));
+                seen.routes.push(Route { table, to, gateway, interface, metric: 0 });
+            }
+            Step::Rule { from, table, priority } => {
+                seen.rules.push(Rule { priority, from: Some(Net::only(from)), table, v4: from.is_ipv4() });
+            }
+            Step::Limits { set, .. } => seen.limits = Some(set),
+            Step::Endpoint { address, .. } => seen.endpoints.push(Endpoint { address, subflow: true }),
+            Step::Sysctl { .. } => seen.mptcp = Some(true),
+            Step::File { .. } => {}
+        }
+    }
+    seen
+}
+
+#[test]
+fn what_is_done_is_not_done_again_and_what_went_with_its_link_is() {
+    let steps = plan(&bare(), &wanted(), None, |_| None).steps;
+    let mut done = after(bare(), &steps);
+    assert_eq!(lines(&done), Vec::<String>::new());
+    // c2 went down and came back: its routes are gone, the rule and the endpoint are not.
+    done.routes.retain(|route| route.table != 7302);
+    assert_eq!(lines(&done), &BARE[3..5]);
+    // Another address on c2, in the place of the first.
+    let mut moved = after(bare(), &steps);
+    moved.addresses[1] = address(3, "192.168.2.77/24");
+    assert_eq!(
+        lines(&moved),
+        ["ip rule add from 192.168.2.77 lookup 7302 pref 7300", "ip mptcp endpoint add 192.168.2.77 dev c2 subflow"]
+    );
+}
+
+#[test]
+fn ipv6_alone_goes_by_link_local_routers_and_its_own_tables() {
+    let mut seen = bare();
+    seen.addresses = vec![address(2, "fd01::2/64"), address(3, "fd02::2/64")];
+    seen.routes = vec![default(2, "fe80::1", MAIN), default(3, "fe80::1", MAIN)];
+    let lines = lines(&seen);
+    assert_eq!(lines[0], "ip -6 route add fd01::/64 dev c1 table 7301 proto static");
+    assert_eq!(lines[4], "ip -6 route add default via fe80::1 dev c2 table 7302 proto static");
+    assert_eq!(lines[5], "ip -6 rule add from fd02::2 lookup 7302 pref 7300");
+}
+
+#[test]
+fn three_links_raise_the_limit_and_a_link_that_is_down_or_alone_is_left_out() {
+    let mut seen = bare();
+    seen.links.push(link(4, "c3"));
+    seen.addresses.push(address(4, "10.3.0.2/24"));
+    seen.routes.push(default(4, "10.3.0.1", MAIN));
+    assert!(lines(&seen).contains(&"ip mptcp limits set subflows 3 add_addr_accepted 1".to_owned()));
+    // Theirs is higher: it stays.
+    seen.limits = Some((8, 4));
+    assert!(!lines(&seen).iter().any(|line| line.contains("limits")));
+    seen.links[1].up = false;
+    let planned = plan(&seen, &wanted(), None, |_| None);
+    assert!(planned.steps.iter().all(|step| !step.line().contains("c2")), "{}", planned.text());
+    assert!(planned.notes.contains(&"c2 is down: left out".to_owned()));
+    seen.links[2].up = false;
+    let planned = plan(&seen, &wanted(), None, |_| None);
+    assert!(planned.steps.is_empty() && planned.notes.iter().any(|note| note.contains("nothing to add up")));
+}
+
+#[test]
+fn the_same_network_twice_is_told_apart_and_the_same_address_twice_is_not() {
+    let mut seen = bare();
+    seen.addresses[1] = address(3, "192.168.1.3/24");
+    seen.routes[1] = default(3, "192.168.1.1", MAIN);
+    let lines = lines(&seen);
+    assert_eq!(lines[3], "ip route add 192.168.1.0/24 dev c2 src 192.168.1.3 table 7302 proto static");
+    assert_eq!(lines[4], "ip route add default via 192.168.1.1 dev c2 table 7302 proto static");
+    seen.addresses[1] = address(3, "192.168.1.2/24");
+    let planned = plan(&seen, &wanted(), None, |_| None);
+    assert!(planned.notes.iter().any(|note| note.contains("same address")), "{}", planned.text());
+}
+
+#[test]
+fn what_others_have_made_is_left_alone() {
+    let mut seen = bare();
+    let rule = |text: &str, table| Rule { priority: 100, from: Some(Net::only(ip(text))), table, v4: true };
+    seen.rules = vec![rule("192.168.1.2", 7301), rule("192.168.2.2", 9)];
+    // c1 is sent where it belongs; c2 somewhere else.
+    seen.routes.push(default(2, "192.168.1.1", 7301));
+    seen.endpoints = vec![Endpoint { address: ip("192.168.2.2"), subflow: false }];
+    let planned = plan(&seen, &wanted(), None, |_| None);
+    assert!(
+        !planned.steps.iter().any(|step| matches!(step, Step::Route { .. } | Step::Rule { .. })),
+        "{}",
+        planned.text()
+    );
+    assert_eq!(planned.notes.len(), 3, "{}", planned.text());
+    // A table somebody uses is not taken.
+    seen.rules = vec![rule("10.0.0.1", 7302)];
+    seen.routes.truncate(2);
+    seen.routes.push(default(2, "192.168.1.1", 7301));
+    assert!(lines(&seen).iter().any(|line| line.contains("lookup 7303")));
+}
+
+#[test]
+fn files_are_those_of_whoever_runs_the_network() {
+    let paths = |keeper, apt| -> Vec<String> {
+        let wanted = Wanted { apt, ..wanted() };
+        let steps = plan(&bare(), &wanted, Some(keeper), |_| None).steps;
+        steps
+            .into_iter()
+            .filter_map(|step| if let Step::File { path, .. } = step { Some(path) } else { None })
+            .collect()
+    };
+    assert_eq!(paths(Keeper::Nobody, true).len(), 3);
+    assert!(paths(Keeper::NetworkManager, false).contains(&"etc/NetworkManager/dispatcher.d/60-anabranch".to_owned()));
+    assert!(paths(Keeper::Ifupdown, false).contains(&"etc/network/if-up.d/anabranch".to_owned()));
+    assert_eq!(paths(Keeper::Networkd, false).len(), 5);
+    assert_eq!(paths(Keeper::OpenWrt, false), ["etc/profile.d/anabranch.sh", "etc/hotplug.d/iface/60-anabranch"]);
+    for keeper in [Keeper::Nobody, Keeper::NetworkManager, Keeper::Ifupdown, Keeper::Networkd, Keeper::OpenWrt] {
+        let wanted = Wanted { apt: true, ..wanted() };
+        let mut journal = Journal::default();
+        journal.add(&plan(&bare(), &wanted, Some(keeper), |_| None).steps);
+        assert!(journal.is_sound(), "{keeper:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_as_it_should_be_is_no_step_and_one_that_was_there_is_kept() {
+    let first = plan(&bare(), &wanted(), Some(Keeper::Nobody), |_| Some("theirs".to_owned())).steps;
+    let Some(Step::File { path, former, text, .. }) = first.iter().find(|step| !step.is_running()) else { panic!() };
+    assert_eq!(former.as_deref(), Some("theirs"));
+    let (known, right) = (path.clone(), text.clone());
+    let second = plan(&bare(), &wanted(), Some(Keeper::Nobody), |path| (path == known).then(|| right.clone())).steps;
+    assert!(second.iter().all(|step| !matches!(step, Step::File { path, .. } if *path == known)));
+}
+
+#[test]
+fn a_journal_goes_back_to_the_first_of_what_was_there() {
+    let limits = |former, set| Step::Limits { former, set };
+    let mut journal = Journal::default();
+    journal.add(&[limits((2, 0), (2, 1))]);
+    journal.add(&[limits((2, 1), (3, 1))]);
+    assert_eq!(journal.steps, [limits((2, 0), (3, 1))]);
+    let evil = |path: &str| Step::File { path: path.into(), former: None, text: String::new(), executable: true };
+    for path in ["etc/passwd", "etc/profile.d/../passwd", "/etc/profile.d/anabranch.sh"] {
+        assert!(!Journal { steps: vec![evil(path)], ..Journal::default() }.is_sound(), "{path}");
+    }
+    let directories = vec!["etc/../usr".to_owned()];
+    assert!(!Journal { directories, ..Journal::default() }.is_sound());
+}
+
+#[test]
+fn what_is_for_an_address_that_is_gone_is_stale_with_its_routes() {
+    let mut journal = Journal::default();
+    journal.add(&plan(&bare(), &wanted(), None, |_| None).steps);
+    assert!(stale(&journal, &[ip("192.168.1.2"), ip("192.168.2.2")]).is_empty());
+    let gone: Vec<_> = stale(&journal, &[ip("192.168.1.2")]).iter().map(Step::line).collect();
+    assert_eq!(gone.len(), 4, "{gone:?}");
+    assert!(gone.iter().all(|line| line.contains("192.168.2.")), "{gone:?}");
+}

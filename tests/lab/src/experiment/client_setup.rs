@@ -1,0 +1,107 @@
+//! A client with several links and nothing configured: set up, its programs add the links up; taken back, everything is as it was.
+
+mod machine;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use super::{Experiment, Options};
+use crate::origin::Nginx;
+use crate::proxy::{Proxy, ProxyConfig};
+use crate::report::{Must, Report};
+use machine::{Machine, World, worlds};
+
+/// The experiment.
+pub const EXPERIMENT: Experiment = Experiment {
+    name: "client-setup",
+    about: "a bare client is set up, curl and wget add its links up, and all is taken back",
+    run: measure,
+};
+
+/// nginx's port at the origin.
+const NGINX_PORT: u16 = 8081;
+/// What programs fetch with; each goes by the environment that was written.
+const PROGRAMS: [(&str, &str); 2] =
+    [("curl", "mptcpize run curl -sS -f -m 60 -o OUT URL"), ("wget", "mptcpize run wget -q -T 60 -t 1 -O OUT URL")];
+
+fn measure(options: &Options) -> Result<Report> {
+    let size = options.pick(40_000_000, 20_000_000);
+    let mut report = Report::new("client-setup", json!({"bytes": size}));
+    let mut lowest = f64::INFINITY;
+    for world in worlds().iter().filter(|world| options.cell.is_none_or(|cell| world.name.contains(cell))) {
+        let share = of_world(world, size, options.rounds(3, 1), &mut report).context(world.name)?;
+        lowest = lowest.min(share);
+    }
+    if options.cell.is_none_or(|cell| "remote shell".contains(cell)) {
+        remote_shell().context("remote shell")?;
+    }
+    if lowest.is_finite() {
+        report.figure("lowest_share_of_sum", Some(lowest));
+        report.require_of_a_busy_machine("lowest_share_of_sum", Must::AtLeast(0.93));
+    }
+    Ok(report)
+}
+
+/// Set up, measured, taken back; the lowest median share of the sum.
+fn of_world(world: &World, size: u64, rounds: usize, report: &mut Report) -> Result<f64> {
+    let machine = Machine::new(world)?;
+    let _proxy = Proxy::start(&machine.topology.edge, &ProxyConfig::default())?;
+    let nginx = Nginx::start(&machine.topology.origin, NGINX_PORT, &[size])?;
+    let before = machine.dump()?;
+    let bare = machine.ask(&["--dry-run", "--apt"])?;
+    ensure!(machine.dump()? == before, "saying what would be done changed something");
+    let done = machine.ask(&["--apply", "--apt"])?;
+    ensure!(done == bare && done.contains("ip mptcp endpoint add"), "said {bare}\nand then {done}");
+    let well = machine.doctor()?;
+    ensure!(well["diagnosis"]["failures"] == world.idle, "the doctor is not content: {}", well["diagnosis"]);
+
+    let capacity = machine.capacity(world);
+    let mut lowest = f64::INFINITY;
+    for (name, line) in PROGRAMS {
+        let mut shares = Vec::new();
+        for _ in 0..rounds {
+            let started = Instant::now();
+            machine.fetch(line, world.family, NGINX_PORT, size, &nginx)?;
+            #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+            shares.push(size as f64 * 8.0 / started.elapsed().as_secs_f64() / capacity);
+        }
+        report.cell(&format!("{}: {name}", world.name), "of sum", &shares);
+        lowest = lowest.min(crate::stats::median(&shares).unwrap_or(0.0));
+    }
+
+    // A second time there is nothing left to do, and what is lost with a link is done again.
+    let twice = machine.ask(&["--apply", "--apt"])?;
+    ensure!(twice.contains("nothing is left to do"), "done twice:\n{twice}");
+    if let Some(flap) = world.flap {
+        flap(&machine.topology)?;
+        machine.setup(&["--again"])?;
+        let well = machine.doctor()?;
+        ensure!(well["diagnosis"]["failures"] == world.idle, "after a flap: {}", well["diagnosis"]);
+    }
+    machine.setup(&["--undo"])?;
+    machine.expect(&before)?;
+    Ok(lowest)
+}
+
+/// Over a remote shell, what nobody confirms is taken back; what somebody confirms stays.
+fn remote_shell() -> Result<()> {
+    let machine = Machine::new(&worlds()[0])?;
+    let before = machine.dump()?;
+    let remote = |more: &[&str]| machine.run(&[&["--proxy", &machine.proxy(), "--apply"], more].concat(), true);
+    remote(&["--revert-after", "2"])?;
+    let set = machine.dump()?;
+    ensure!(set != before, "nothing was applied");
+    let end = Instant::now() + Duration::from_secs(20);
+    while machine.dump()? != before {
+        ensure!(Instant::now() < end, "not taken back");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    remote(&["--revert-after", "3"])?;
+    machine.setup(&["--confirm"])?;
+    std::thread::sleep(Duration::from_secs(5));
+    ensure!(machine.dump()? != before, "taken back though it was confirmed");
+    machine.setup(&["--undo"])?;
+    machine.expect(&before)
+}
