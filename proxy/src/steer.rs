@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::link::{Directive, End, Listening, News, SessionFacts};
+use crate::manager::Turns;
 use crate::origin::own;
 
 use engine::{Engine, Wake};
@@ -86,6 +87,7 @@ pub struct Steer {
     stop: Arc<AtomicBool>,
     wake: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
+    turns: Turns,
 }
 
 /// How long one witness may be behind the other before that is a disagreement: longer than two looks at the sockets.
@@ -193,13 +195,15 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
     let (config, shared) = (config.clone(), desk.clone());
     let kernel = config.sniffer.kernel;
     let (opened, ready) = std::sync::mpsc::sync_channel(1);
+    let turns = Turns::default();
+    let counted = turns.clone();
     let steers = move || {
         let engine = Engine::new(&shared, &config);
         // Whoever started us may have gone on.
         if opened.try_send(()).is_err() {
             tracing::debug!("nobody waits for the engine");
         }
-        engine.run(&inbox);
+        engine.run(&inbox, &counted);
     };
     threads.push(std::thread::Builder::new().name(ENGINE.into()).spawn(steers)?);
     // Connections obey from their beginning or not at all, so the first one must not come before the path manager is ours.
@@ -217,7 +221,7 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
         });
     };
     threads.push(std::thread::Builder::new().name("steer".into()).spawn(live)?);
-    Ok(Steer { desk, stop, wake, threads })
+    Ok(Steer { desk, stop, wake, threads, turns })
 }
 
 impl Steer {
@@ -225,6 +229,12 @@ impl Steer {
     #[must_use]
     pub fn desk(&self) -> Arc<Desk> {
         self.desk.clone()
+    }
+
+    /// Goes up for as long as the thread that acts is not stuck.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     /// Ends the witnesses.

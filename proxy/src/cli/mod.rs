@@ -5,6 +5,7 @@ mod check;
 mod connections;
 mod demo;
 mod edge;
+mod manual;
 mod policy;
 mod print_config;
 mod run;
@@ -67,6 +68,9 @@ enum Command {
     Sniff(sniff::Arguments),
     /// Check whether this machine is fit to be an edge, and set it up.
     Edge(edge::Arguments),
+    /// Write manual pages and shell completions; for who makes a package.
+    #[command(hide = true)]
+    Manual(manual::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
     Demo(demo::Arguments),
 }
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         }
         Command::Sniff(arguments) => sniff::run(&arguments),
         Command::Edge(arguments) => edge::run(&arguments),
+        Command::Manual(arguments) => manual::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })
 }
