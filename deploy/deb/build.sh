@@ -11,6 +11,7 @@ cd "$(dirname "$0")/../.."
 binary=${1:?a built binary} out=${2:?a directory for the package}
 version=${3:-$(sed -n 's/^version *= *"\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 arch=$(dpkg --print-architecture)
+maintainer="${DEBFULLNAME:-anabranch} <${DEBEMAIL:-anabranch@example.org}>"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
 umask 022
@@ -58,7 +59,6 @@ changelog() {
     printf 'anabranch (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md of this version.\n\n -- %s  %s\n' \
         "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 }
-maintainer='anabranch <anabranch@localhost.localdomain>'
 
 libraries() {
     # dpkg-shlibdeps wants a source package's control file beside it, and only to be there.

@@ -435,7 +435,7 @@ fn raise_descriptor_limit(config: &Config) {
         tracing::debug!(%error, "the descriptor limit stays as it is");
     }
     let wanted = u64::from(config.limits.connections) * 2 + 256;
-    if hard < wanted {
+    if hard < wanted && config.process.role != Role::Steer {
         tracing::warn!(
             limit = hard,
             wanted,

@@ -12,13 +12,13 @@ mod guard;
 mod kernel;
 mod orders;
 mod ownership;
+mod proxies;
 mod rehearsal;
 mod report;
 mod usage;
 mod view;
 mod wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -30,11 +30,12 @@ use anabranch_sniffer::facts::{FactLimits, FactsTable};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::link::{Directive, End, Listening, News, SessionFacts};
+use crate::link::{Directive, End, Listening, News};
 use crate::manager::Turns;
 use crate::origin::own;
 
 use engine::{Engine, Wake};
+use proxies::Proxies;
 pub use guard::keep as guard;
 pub use orders::{Answered, Order, Refused};
 pub use report::{ConnectionLine, Interface, Witnesses};
@@ -45,8 +46,8 @@ pub(crate) use view::view_of_capture;
 pub struct Desk {
     /// Both witnesses' facts.
     facts: Mutex<FactsTable>,
-    /// What the proxy told of its sessions, by their number.
-    sessions: Mutex<HashMap<u64, SessionFacts>>,
+    /// Who carries the connections, and what they told of their sessions.
+    proxies: Mutex<Proxies>,
     /// How the witnesses are.
     witnesses: Mutex<Witnesses>,
     /// The kernel tells of what happens, as it happens.
@@ -57,8 +58,6 @@ pub struct Desk {
     looked: AtomicU64,
     /// Connections of others that pass are steered: this is a router.
     passing: bool,
-    /// Where the proxy hears what is wanted of it, while one is linked.
-    directives: Mutex<Option<mpsc::Sender<Directive>>>,
     /// Where the engine hears of news and orders.
     engine: Mutex<Option<SyncSender<Wake>>>,
 }
@@ -110,13 +109,12 @@ impl Desk {
         let grace = GRACE.max(config.sniffer.interval * 3);
         Self {
             facts: Mutex::new(FactsTable::new(FactLimits::default(), grace)),
-            sessions: Mutex::default(),
+            proxies: Mutex::default(),
             witnesses: Mutex::default(),
             kernel_tells: AtomicBool::new(false),
             interval: Interval { configured: config.sniffer.interval, wanted: AtomicU64::new(0) },
             looked: AtomicU64::new(0),
             passing: config.process.role == Role::Steer && !config.sniffer.interfaces.is_empty(),
-            directives: Mutex::default(),
             engine: Mutex::default(),
         }
     }
@@ -264,7 +262,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
 }
 
 /// Hears what the proxy tells, now and after every new beginning.
-async fn listen(proxy: Proxy, desk: &Desk) {
+async fn listen(proxy: Proxy, desk: &Arc<Desk>) {
     match proxy {
         Proxy::Here(end) => {
             hear(end, desk).await;
@@ -282,30 +280,27 @@ async fn listen(proxy: Proxy, desk: &Desk) {
             loop {
                 let end = accept.next().await;
                 tracing::info!("a proxy is linked");
-                hear(end, desk).await;
-                desk.sessions.lock().clear();
-                tracing::info!("the proxy is gone; its sessions are forgotten");
+                let desk = desk.clone();
+                // Its successor comes before it goes.
+                tokio::spawn(async move {
+                    hear(end, &desk).await;
+                    tracing::info!("the proxy is gone; its sessions are forgotten");
+                });
             }
         }
     }
 }
 
 async fn hear(mut end: End<Directive, News>, desk: &Desk) {
-    *desk.directives.lock() = Some(end.to.clone());
+    let number = desk.proxies.lock().enter(end.to.clone());
     let mut batch = Vec::new();
     while end.from.recv_many(&mut batch, HEARD).await > 0 {
-        let mut sessions = desk.sessions.lock();
-        for news in batch.drain(..) {
-            match news {
-                News::Forget => sessions.clear(),
-                News::Session(facts) => drop(sessions.insert(facts.session, facts)),
-                News::Ended(session) => drop(sessions.remove(&session)),
-            }
-        }
-        drop(sessions);
+        let mut proxies = desk.proxies.lock();
+        batch.drain(..).for_each(|news| proxies.hear(number, news));
+        drop(proxies);
         desk.poke();
     }
-    desk.directives.lock().take();
+    desk.proxies.lock().leave(number);
 }
 
 /// The time facts are told in.

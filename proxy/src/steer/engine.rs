@@ -168,7 +168,7 @@ impl<'a> Engine<'a> {
             doors.refresh(&moving, self.desk);
         }
         let sessions: HashMap<Token, _> =
-            self.desk.sessions.lock().values().map(|session| (session.token, session.clone())).collect();
+            self.desk.proxies.lock().by_token().collect();
         let scope = Scope { sessions: &sessions, ports: &self.ports, passing: self.desk.passing };
         view(&self.desk.facts.lock(), &scope, &self.interfaces, at)
     }

@@ -10,7 +10,9 @@ use nix::unistd::Pid;
 use socket2::Protocol;
 
 use crate::activation::passed;
-use crate::support::{Origin, PATIENCE, Proxy, Start, Tunnel, connect, eventually, fetch, mptcp_connect, own_address};
+use crate::support::{
+    Origin, PATIENCE, Proxy, Start, Tunnel, ask, connect, eventually, fetch, mptcp_connect, own_address,
+};
 
 fn own() -> SocketAddr {
     SocketAddr::new(own_address().into(), 3128)
@@ -207,6 +209,34 @@ fn who_has_handed_over_is_asked_to_stop_for_the_first_time_yet() {
     drop(connect(address));
     next.stop();
     drop(proxy.wait());
+}
+
+#[test]
+fn who_steers_knows_the_sessions_of_both_while_one_finishes() {
+    let echo = Origin::echo();
+    let address = own();
+    let proxy = Proxy::start(&carrier(address, ""));
+    let link = proxy.dir.path("link.sock");
+    let steer = Proxy::start(&format!("[process]\nrole = \"steer\"\nlink = \"{}\"\n", link.display()));
+    let known = |of: &Tunnel| {
+        let client = of.0.local_addr().unwrap().to_string();
+        let (_, body) = ask(&steer.control(), "GET", "/connections");
+        let lines: serde_json::Value = serde_json::from_str(&body).unwrap();
+        lines.as_array().unwrap().iter().any(|line| line["client"] == *client && line["session"] == 1)
+    };
+    let mut old = Tunnel::over(mptcp_connect(address), echo.address);
+    old.echo("through the first");
+    proxy.signal(Signal::SIGUSR2);
+    let next = successor(&proxy, 0);
+    let mut new = Tunnel::over(mptcp_connect(address), echo.address);
+    new.echo("through the second");
+    eventually("both are known, each the first session of its proxy", || known(&old) && known(&new));
+    old.finish();
+    eventually("what the first told goes with it", || steer.log().contains("the proxy is gone"));
+    assert!(known(&new), "and nothing else");
+    new.finish();
+    next.stop();
+    assert_eq!(proxy.wait().code(), Some(0));
 }
 
 #[test]
