@@ -16,7 +16,7 @@ RESULTS ?= docs/results
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help run demo test check lab fuzz build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz
+.PHONY: help run demo test check lab fuzz deb build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz setup-deb
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ lab: setup-lab build ## Every experiment in full; the results go to docs/results
 
 fuzz: setup-fuzz ## Arbitrary bytes for whatever reads bytes, FUZZ_SECONDS (600) for each target
 	@sniffer/fuzz/run.sh $(TARGET)/fuzz $(FUZZ_SECONDS)
+
+deb: setup-deb build ## Build the Debian package (12 and 13) into $(TARGET)/debian
+	@deploy/deb/build.sh $(ANABRANCH) $(TARGET)/debian
 
 build: setup-run ## Build the release binaries
 	@cargo build --release --locked -p anabranch -p anabranch-lab
@@ -67,3 +70,6 @@ setup-test:
 
 setup-fuzz:
 	@deploy/bootstrap.sh fuzz
+
+setup-deb:
+	@deploy/bootstrap.sh deb

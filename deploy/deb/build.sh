@@ -72,8 +72,11 @@ control() {
     sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$arch/; s/@MAINTAINER@/$maintainer/; s/@LIBRARIES@/$(libraries)/" \
         -e "s/@SIZE@/$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)/" deploy/deb/control >"$root/DEBIAN/control"
     echo /etc/anabranch/anabranch.toml >"$root/DEBIAN/conffiles"
-    for script in postinst prerm postrm; do
-        install -m 755 "deploy/deb/$script" "$root/DEBIAN/$script"
+    # What the drop-in sets, one `key value` a line.
+    sed -n 's/^-\{0,1\}\([a-z0-9_.]*\) = \(.*\)/\1 \2/p' deploy/sysctl.d/60-anabranch.conf >"$work/settings"
+    for script in preinst postinst prerm postrm; do
+        sed -e "/^@SETTINGS@\$/{r $work/settings" -e 'd}' "deploy/deb/$script" >"$root/DEBIAN/$script"
+        chmod 755 "$root/DEBIAN/$script"
     done
     (cd "$root" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum) \
         >"$root/DEBIAN/md5sums"

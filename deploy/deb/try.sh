@@ -141,7 +141,7 @@ kernel() {
     edge tc qdisc show
     edge ip -details link show | sed -E 's/ (promiscuity|numtxqueues).*//'
     edge ip mptcp endpoint show
-    edge sysctl -a --pattern '^net\.(mptcp|core|ipv4\.tcp)' 2>/dev/null | grep -v -e '_mem = ' -e 'fastopen_key'
+    edge sysctl -a --pattern '^net\.(mptcp|core|ipv4\.(tcp|ip_local))' 2>/dev/null | grep -v -e '_mem = ' -e 'fastopen_key'
 }
 same() { # WHAT BEFORE AFTER
     diff -u "$2" "$3" >"$work/diff" || { cat "$work/diff"; fail "$1: not as before"; }
@@ -244,12 +244,15 @@ say "$suite: systemd $(inside systemctl --version | head -n 1 | cut -d ' ' -f 2)
 # Its own database of accounts is written by the first user of it.
 inside systemd-sysusers
 files >"$work/files.before"
+# A machine that has been up: what removal puts back is not what the kernel began with.
+edge sysctl -q net.ipv4.tcp_max_syn_backlog=1234
 kernel >"$work/kernel.before"
 
 cp "$old" "$debian/var/tmp/old.deb"
 inside dpkg --install /var/tmp/old.deb
 sleep 1
 active
+[ "$(edge sysctl -n net.core.somaxconn)" = 16384 ] || fail "the sysctl drop-in is not applied"
 say "installed and running, as $(inside stat -c %U "/proc/$(main_pid proxy)") and $(inside stat -c %U "/proc/$(main_pid steer)")"
 for one in proxy steer; do
     say "$one: $(inside systemd-analyze security --no-pager "anabranch-$one.service" | sed -n 's/^→ //p'), capabilities $(inside sed -n 's/^CapEff:\t//p' "/proc/$(main_pid "$one")/status")"

@@ -95,7 +95,8 @@ pub struct Options {
 pub fn run(options: Options) -> Result<usize, StartError> {
     anabranch_kernel::memory::keep_large_blocks_apart();
     // Now: once a package manager has put another program there, the kernel calls ours deleted.
-    let program = std::env::current_exe().map_err(|source| StartError::Os { what: "readlink(/proc/self/exe)", source })?;
+    let program =
+        std::env::current_exe().map_err(|source| StartError::Os { what: "readlink(/proc/self/exe)", source })?;
     let config = Arc::new(options.config);
     let (out, _guard) = tracing_appender::non_blocking(std::io::stdout());
     start_logging(&config);

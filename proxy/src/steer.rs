@@ -35,9 +35,9 @@ use crate::manager::Turns;
 use crate::origin::own;
 
 use engine::{Engine, Wake};
-use proxies::Proxies;
 pub use guard::keep as guard;
 pub use orders::{Answered, Order, Refused};
+use proxies::Proxies;
 pub use report::{ConnectionLine, Interface, Witnesses};
 pub(crate) use view::view_of_capture;
 

@@ -129,12 +129,7 @@ pub fn path(control: &Control, role: Role) -> Option<(PathBuf, bool)> {
 /// Opens the socket and answers on it until the process ends.
 ///
 /// Errors: [`ControlError`]. With the default path a failure is a warning only: the proxy works without.
-pub fn start(
-    control: &Control,
-    role: Role,
-    subject: Subject,
-    incumbent: Incumbent,
-) -> Result<Guard, ControlError> {
+pub fn start(control: &Control, role: Role, subject: Subject, incumbent: Incumbent) -> Result<Guard, ControlError> {
     let Some((path, required)) = path(control, role) else { return Ok(Guard(None)) };
     match open_socket(&path, control.group.as_deref(), incumbent) {
         Ok((listener, file)) => {

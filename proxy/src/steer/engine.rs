@@ -167,8 +167,7 @@ impl<'a> Engine<'a> {
         if let Ok(doors) = &mut self.doors {
             doors.refresh(&moving, self.desk);
         }
-        let sessions: HashMap<Token, _> =
-            self.desk.proxies.lock().by_token().collect();
+        let sessions: HashMap<Token, _> = self.desk.proxies.lock().by_token().collect();
         let scope = Scope { sessions: &sessions, ports: &self.ports, passing: self.desk.passing };
         view(&self.desk.facts.lock(), &scope, &self.interfaces, at)
     }

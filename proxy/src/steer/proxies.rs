@@ -77,9 +77,8 @@ impl Proxies {
         if self.linked.is_empty() {
             return Err(Unheard::Nobody);
         }
-        let full = |(_, to): &(Number, mpsc::Sender<Directive>)| {
-            matches!(to.try_send(directive), Err(TrySendError::Full(_)))
-        };
+        let full =
+            |(_, to): &(Number, mpsc::Sender<Directive>)| matches!(to.try_send(directive), Err(TrySendError::Full(_)));
         if self.linked.iter().filter(|one| full(one)).count() > 0 {
             return Err(Unheard::Full);
         }
