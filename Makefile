@@ -40,7 +40,7 @@ lab: setup-lab build ## Every experiment in full; the results go to docs/results
 fuzz: setup-fuzz ## Arbitrary bytes for whatever reads bytes, FUZZ_SECONDS (600) for each target
 	@sniffer/fuzz/run.sh $(TARGET)/fuzz $(FUZZ_SECONDS)
 
-deb: setup-deb build ## Build the Debian package (12 and 13) into $(TARGET)/debian
+deb: setup-deb build ## Build the Debian package (12 and 13) into target/debian
 	@deploy/deb/build.sh $(ANABRANCH) $(TARGET)/debian
 
 build: setup-run ## Build the release binaries
@@ -57,7 +57,7 @@ docs: setup-test ## Build the documentation; a warning is an error
 	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 scripts: setup-test ## shellcheck over every shell script in the repository
-	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run \) -type f -exec shellcheck {} +
+	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run -o -path './deploy/deb/p*' -o -path './deploy/openwrt/files/*' \) -type f -exec shellcheck {} +
 
 setup-run:
 	@deploy/bootstrap.sh run
