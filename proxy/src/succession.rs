@@ -2,7 +2,7 @@
 //!
 //! On SIGUSR2 the running process starts the program that lies where its own lay, hands it its listening sockets and waits
 //! until that one serves from them. Then the service manager hears who the main process is, and this one finishes what it
-//! carries. A successor that cannot start changes nothing. Reasons: `docs/decisions/0004-upgrade.md`.
+//! carries. A successor that cannot start changes nothing. Reasons: `docs/decisions/0002-upgrade.md`.
 //!
 //! The two talk over the successor's standard input, a Unix socket: [`SOCKET`] with a descriptor for each listening socket, [`ALL`];
 //! back comes [`SERVING`] with a process number; then [`YOURS`]. Invariant: until the last of these the predecessor is in charge.
