@@ -45,7 +45,7 @@ files() {
     done
     put 644 deploy/systemd/anabranch.sysusers usr/lib/sysusers.d/anabranch.conf
     put 644 deploy/systemd/anabranch.tmpfiles usr/lib/tmpfiles.d/anabranch.conf
-    put 644 deploy/sysctl.d/60-anabranch.conf usr/lib/sysctl.d/60-anabranch.conf
+    put 644 deploy/sysctl.d/50-anabranch.conf usr/lib/sysctl.d/50-anabranch.conf
     put 644 deploy/deb/lintian-overrides usr/share/lintian/overrides/anabranch
     for example in edge household minimal; do
         put 644 "deploy/examples/$example.toml" "usr/share/doc/anabranch/examples/$example.toml"
@@ -73,7 +73,7 @@ control() {
         -e "s/@SIZE@/$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)/" deploy/deb/control >"$root/DEBIAN/control"
     echo /etc/anabranch/anabranch.toml >"$root/DEBIAN/conffiles"
     # What the drop-in sets, one `key value` a line.
-    sed -n 's/^-\{0,1\}\([a-z0-9_.]*\) = \(.*\)/\1 \2/p' deploy/sysctl.d/60-anabranch.conf >"$work/settings"
+    sed -n 's/^-\{0,1\}\([a-z0-9_.]*\) = \(.*\)/\1 \2/p' deploy/sysctl.d/50-anabranch.conf >"$work/settings"
     for script in preinst postinst prerm postrm; do
         sed -e "/^@SETTINGS@\$/{r $work/settings" -e 'd}' "deploy/deb/$script" >"$root/DEBIAN/$script"
         chmod 755 "$root/DEBIAN/$script"

@@ -20,7 +20,14 @@ debian=$work/debian
 init=
 
 say() { printf '%s\n' "$*"; }
-fail() { say "FAILED: $*"; exit 1; }
+fail() {
+    tail -n 20 "$work/console" 2>/dev/null || true
+    for one in proxy steer; do
+        if [ -n "$init" ]; then log "$one" | tail -n 15 || true; fi
+    done
+    say "FAILED: $*"
+    exit 1
+}
 
 tidy() {
     trap - EXIT
