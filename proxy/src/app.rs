@@ -38,6 +38,9 @@ use crate::worker::{Handle, Shared, WorkerError};
 /// How often the machine's own addresses are read again, quiet clients forgotten and memory given back.
 const HOUSEKEEPING: Duration = Duration::from_secs(3);
 
+/// A client that connected just before another process took over is about to send its request: so long it may, and be served.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
 /// A peak is worth giving memory back for when so many sessions are gone (about 4 KiB each).
 const PEAK: usize = 512;
 
@@ -113,6 +116,7 @@ pub fn run(options: Options) -> Result<usize, StartError> {
         witness: Arc::new(Witness::default()),
         outgoing: Outgoing::new(),
         draining: CancellationToken::new(),
+        closing: CancellationToken::new(),
         abort: CancellationToken::new(),
         cut_off: AtomicUsize::new(0),
         grace_ms: AtomicU64::new(0),
@@ -343,6 +347,11 @@ async fn drain(
     pulse.answer_alone();
     // Who has handed over is asked to stop for the first time yet.
     let mut asked = ending == Ending::Asked;
+    if asked {
+        shared.closing.cancel();
+    }
+    let closing = tokio::time::sleep(LAST_REQUESTS);
+    tokio::pin!(closing);
     let cut_off = tokio::time::sleep(grace + drain);
     tokio::pin!(cut_off);
     // The control socket goes on answering: whoever waits may ask what for.
@@ -355,12 +364,14 @@ async fn drain(
                 Word::Stop if asked => shared.abort.cancel(),
                 Word::Stop => {
                     asked = true;
+                    shared.closing.cancel();
                     tracing::info!(sessions = shared.registry.len(), grace_s = drain.as_secs(), "asked to stop");
                     cut_off.as_mut().reset(tokio::time::Instant::now() + drain);
                 }
                 Word::Reload => tracing::info!("stopping: the configuration is not read any more"),
                 Word::BeSucceeded => tracing::info!("stopping: there is nothing to hand over any more"),
             },
+            () = &mut closing, if !shared.closing.is_cancelled() => shared.closing.cancel(),
             () = &mut cut_off, if !shared.abort.is_cancelled() => shared.abort.cancel(),
             () = pulse.beat() => {}
         }

@@ -54,8 +54,10 @@ pub struct Shared {
     pub witness: Arc<Witness>,
     /// Connections we dialled.
     pub outgoing: Arc<Outgoing>,
-    /// Cancelled when no new work is taken.
+    /// Cancelled when no new connection is taken.
     pub draining: CancellationToken,
+    /// Cancelled when connections are to end with the request that runs, or at once where none does.
+    pub closing: CancellationToken,
     /// Cancelled when what still runs is cut off.
     pub abort: CancellationToken,
     /// Sessions cut off so far.
@@ -188,10 +190,19 @@ async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment
     }
     worker.pool.clear();
     worker.sessions.close();
-    tokio::select! {
-        () = worker.sessions.wait() => return,
-        () = worker.shared.abort.cancelled() => {}
-        () = tokio::time::sleep(worker.shared.grace()) => worker.shared.abort.cancel(),
+    let grace = tokio::time::sleep(worker.shared.grace());
+    tokio::pin!(grace);
+    loop {
+        tokio::select! {
+            () = worker.sessions.wait() => return,
+            () = worker.shared.abort.cancelled() => break,
+            () = &mut grace => {
+                worker.shared.abort.cancel();
+                break;
+            }
+            // Requests go on for a while, where another process has taken over.
+            _ = sweep.tick() => worker.pool.sweep(std::time::Instant::now()),
+        }
     }
     // Whoever has not said goodbye by then is dropped with the runtime.
     drop(tokio::time::timeout(FAREWELL, worker.sessions.wait()).await);

@@ -1,5 +1,6 @@
 //! SIGUSR2: another process takes over; no connection is refused, none is cut off, and one that cannot start changes nothing.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,7 +12,7 @@ use socket2::Protocol;
 
 use crate::activation::passed;
 use crate::support::{
-    Origin, PATIENCE, Proxy, Start, Tunnel, ask, connect, eventually, fetch, mptcp_connect, own_address,
+    Origin, PATIENCE, Proxy, Start, Tunnel, ask, connect, eventually, fetch, get, mptcp_connect, own_address,
 };
 
 fn own() -> SocketAddr {
@@ -100,6 +101,28 @@ fn another_process_takes_over_and_no_connection_is_lost() {
     last.stop();
     assert!(std::net::TcpStream::connect(address).is_err());
     assert!(!proxy.control().exists(), "the last one takes its socket's file away");
+    assert_eq!(proxy.wait().code(), Some(0));
+}
+
+#[test]
+fn who_had_connected_and_not_asked_yet_is_served() {
+    let web = Origin::text("hello");
+    let address = own();
+    let proxy = Proxy::start(&carrier(address, ""));
+    let mut fresh = [connect(address), mptcp_connect(address)];
+    let mut kept = connect(address);
+    assert_eq!(get(&mut kept, &web.url("/"), "").text(), "hello");
+    eventually("all are counted", || proxy.status()["sessions"] == 3);
+    proxy.signal(Signal::SIGUSR2);
+    let next = successor(&proxy, 0);
+    eventually("the first one drains", || proxy.log().contains("draining sessions=3"));
+    for stream in fresh.iter_mut().chain([&mut kept]) {
+        assert_eq!(get(stream, &web.url("/"), "").text(), "hello");
+    }
+    // An end was asked for: idle connections go at once.
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(kept.read(&mut [0; 1]).unwrap(), 0);
+    next.stop();
     assert_eq!(proxy.wait().code(), Some(0));
 }
 
