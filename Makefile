@@ -16,7 +16,7 @@ RESULTS ?= docs/results
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help run demo test check lab fuzz build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz
+.PHONY: help run demo test check lab fuzz deb build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz setup-deb
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -40,6 +40,9 @@ lab: setup-lab build ## Every experiment in full; the results go to docs/results
 fuzz: setup-fuzz ## Arbitrary bytes for whatever reads bytes, FUZZ_SECONDS (600) for each target
 	@sniffer/fuzz/run.sh $(TARGET)/fuzz $(FUZZ_SECONDS)
 
+deb: setup-deb build ## Build the Debian package (12 and 13) into target/debian
+	@deploy/deb/build.sh $(ANABRANCH) $(TARGET)/debian
+
 build: setup-run ## Build the release binaries
 	@cargo build --release --locked -p anabranch -p anabranch-lab
 
@@ -54,7 +57,7 @@ docs: setup-test ## Build the documentation; a warning is an error
 	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 scripts: setup-test ## shellcheck over every shell script in the repository
-	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run \) -type f -exec shellcheck {} +
+	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run -o -path './deploy/deb/p*' -o -path './deploy/openwrt/files/*' \) -type f -exec shellcheck {} +
 
 setup-run:
 	@deploy/bootstrap.sh run
@@ -67,3 +70,6 @@ setup-test:
 
 setup-fuzz:
 	@deploy/bootstrap.sh fuzz
+
+setup-deb:
+	@deploy/bootstrap.sh deb

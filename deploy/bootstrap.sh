@@ -4,6 +4,7 @@
 #     deploy/bootstrap.sh run     compiler and curl
 #     deploy/bootstrap.sh lab     and the tools of the lab: network, nginx, clients
 #     deploy/bootstrap.sh test    and what `make check` runs
+#     deploy/bootstrap.sh deb     what `run` needs, and the tools that make a package
 #     deploy/bootstrap.sh fuzz    what `run` needs, a C++ compiler and cargo-fuzz
 #
 # Says what it installs, before it does. Runs nothing when all is there. Never installs a Rust toolchain: which one a
@@ -14,15 +15,15 @@ set -eu
 cd "$(dirname "$0")/.."
 # An ordinary user's PATH on Debian leaves out where nft, tc and nginx live.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-need=${1:?run, lab, test or fuzz}
+need=${1:?run, lab, test, deb or fuzz}
 
 # program:package, one a line. The header stands for what a compiler needs besides itself.
 case $need in
     run) level=1 ;;
     lab) level=2 ;;
     test) level=3 ;;
-    fuzz) level=1 ;;
-    *) echo "bootstrap: $need is none of run, lab, test, fuzz" >&2; exit 64 ;;
+    deb | fuzz) level=1 ;;
+    *) echo "bootstrap: $need is none of run, lab, test, deb, fuzz" >&2; exit 64 ;;
 esac
 wanted="cc:gcc /usr/include/stdio.h:libc6-dev curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates"
 if [ "$level" -ge 2 ]; then
@@ -31,6 +32,9 @@ if [ "$level" -ge 2 ]; then
 fi
 if [ "$level" -ge 3 ]; then
     wanted="$wanted shellcheck:shellcheck tshark:tshark pactester:libpacparser1"
+fi
+if [ "$need" = deb ]; then
+    wanted="$wanted dpkg-shlibdeps:dpkg-dev strip:binutils"
 fi
 if [ "$need" = fuzz ]; then
     # libFuzzer comes as source.

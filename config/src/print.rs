@@ -193,6 +193,7 @@ fn print_timeouts(out: &mut Printer, timeouts: &Timeouts) {
         tunnel_lifetime,
         half_closed,
         drain,
+        handover,
     } = timeouts;
     out.section("[timeouts]", "how long anything may take: ms, s, min, h or d, at most 7 d");
     out.time("handshake", *handshake, "TLS with a client; default 10 s");
@@ -206,6 +207,7 @@ fn print_timeouts(out: &mut Printer, timeouts: &Timeouts) {
     out.time("tunnel_lifetime", *tunnel_lifetime, "a tunnel as a whole, or off; default off");
     out.time("half_closed", *half_closed, "a tunnel with one direction ended, without a byte; default 2 min");
     out.time("drain", *drain, "sessions still running when asked to stop; default 30 s");
+    out.time("handover", *handover, "the same, once another process has taken over; default 1 h");
 }
 
 fn print_log(out: &mut Printer, Log { format, access, level }: &Log) {

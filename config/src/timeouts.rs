@@ -31,6 +31,8 @@ pub struct Timeouts {
     pub half_closed: Duration,
     /// Sessions still running when the process is asked to stop.
     pub drain: Duration,
+    /// The same, when another process has taken over and nobody waits for the end of this one.
+    pub handover: Duration,
 }
 
 impl Default for Timeouts {
@@ -48,6 +50,7 @@ impl Default for Timeouts {
             tunnel_lifetime: None,
             half_closed: seconds(120),
             drain: seconds(30),
+            handover: seconds(3600),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Timeouts {
             tunnel_lifetime: time_or_off(section, "tunnel_lifetime", default.tunnel_lifetime),
             half_closed: time(section, "half_closed", default.half_closed),
             drain: time(section, "drain", default.drain),
+            handover: time(section, "handover", default.handover),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! after the grace time or when told to stop a second time, say how many.
 
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,26 +15,31 @@ use std::time::Duration;
 use anabranch_config::{Config, LogFormat, Role};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admission;
 use crate::arrival::Witness;
-use crate::control::{self, Subject};
+use crate::control::{self, Incumbent, Subject};
 use crate::door::{DoorError, Hinges};
 use crate::link::{self, Directive, End, LinkError, News, Teller, Told};
 use crate::listen::ListenError;
+use crate::manager::{self, Pulse, Turns};
 use crate::metrics::Metrics;
 use crate::origin::own::{self, Outgoing};
 use crate::origin::pool::Limits as PoolLimits;
 use crate::record::AccessLog;
-use crate::reload::{House, Watch};
+use crate::reload::{House, Inherited, Watch};
 use crate::session::Registry;
+use crate::signals::{Signals, Word};
 use crate::steer::{self, Steer};
+use crate::succession::{self, Attempt, Heir, Successor};
 use crate::worker::{Handle, Shared, WorkerError};
 
 /// How often the machine's own addresses are read again, quiet clients forgotten and memory given back.
 const HOUSEKEEPING: Duration = Duration::from_secs(3);
+
+/// A client that connected just before another process took over is about to send its request: so long it may, and be served.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 /// A peak is worth giving memory back for when so many sessions are gone (about 4 KiB each).
 const PEAK: usize = 512;
@@ -57,6 +62,9 @@ pub enum StartError {
     /// A socket of the service manager's that belongs to no listener.
     #[error("inherited socket on {0} belongs to no [[listener]]; add one with this address, or remove the socket")]
     Unclaimed(SocketAddr),
+    /// The predecessor, of which this process was to take over.
+    #[error("nothing can be taken over")]
+    Succession(#[from] succession::Failed),
     /// The link between the proxy and who steers.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -80,6 +88,8 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// The role the command line names, whatever a file says; the configuration is that of this role already.
     pub role: Option<Role>,
+    /// Takes the place of a process that runs.
+    pub heir: Option<Heir>,
 }
 
 /// Runs the proxy until SIGTERM or SIGINT; returns how many sessions were cut off.
@@ -87,6 +97,9 @@ pub struct Options {
 /// Errors: [`StartError`], before the first connection is accepted; nothing is left behind.
 pub fn run(options: Options) -> Result<usize, StartError> {
     anabranch_kernel::memory::keep_large_blocks_apart();
+    // Now: once a package manager has put another program there, the kernel calls ours deleted.
+    let program =
+        std::env::current_exe().map_err(|source| StartError::Os { what: "readlink(/proc/self/exe)", source })?;
     let config = Arc::new(options.config);
     let (out, _guard) = tracing_appender::non_blocking(std::io::stdout());
     start_logging(&config);
@@ -103,6 +116,7 @@ pub fn run(options: Options) -> Result<usize, StartError> {
         witness: Arc::new(Witness::default()),
         outgoing: Outgoing::new(),
         draining: CancellationToken::new(),
+        closing: CancellationToken::new(),
         abort: CancellationToken::new(),
         cut_off: AtomicUsize::new(0),
         grace_ms: AtomicU64::new(0),
@@ -120,7 +134,9 @@ pub fn run(options: Options) -> Result<usize, StartError> {
         .map_err(|source| StartError::Os { what: "epoll_create", source })?;
     let told = Voice { teller, told, link };
     let desk = steer.as_ref().map(Steer::desk);
-    let lived = runtime.block_on(live(house, &shared, (families, desk), options.file, told));
+    let turns = steer.as_ref().map(Steer::turns);
+    let life = Life { house, file: options.file, program, heir: options.heir };
+    let lived = runtime.block_on(live(life, &shared, (families, desk, turns), told));
     if let Some(steer) = steer {
         steer.stop();
     }
@@ -203,58 +219,161 @@ fn start_steering(config: &Config) -> Result<(Option<Steer>, Link), StartError> 
     Ok((Some(steer), link))
 }
 
+/// What the main thread tends.
+struct Life {
+    house: House,
+    file: Option<PathBuf>,
+    /// Where the program lies.
+    program: PathBuf,
+    /// Whose place it takes.
+    heir: Option<Heir>,
+}
+
+/// Why a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It was asked to.
+    Asked,
+    /// Another one has taken over.
+    Succeeded,
+}
+
 /// The main thread's life.
 async fn live(
-    mut house: House,
+    Life { mut house, file, program, heir }: Life,
     shared: &Arc<Shared>,
-    (families, steer): (MetricsRegistry, Option<Arc<steer::Desk>>),
-    file: Option<PathBuf>,
+    (families, steer, turns): (MetricsRegistry, Option<Arc<steer::Desk>>, Option<Turns>),
     voice: Voice,
 ) -> Result<(), StartError> {
-    let os = |what| move |source| StartError::Os { what, source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(os("sigaction(SIGTERM)"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(os("sigaction(SIGINT)"))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(os("sigaction(SIGHUP)"))?;
+    let mut signals = Signals::new().map_err(os("sigaction"))?;
     let mut watch = Watch::new(file.as_deref());
+    let incumbent = if heir.is_some() { Incumbent::Leaves } else { Incumbent::Stays };
+    let inherited = match &heir {
+        Some(heir) => Inherited::Predecessor(heir.sockets()?),
+        None => Inherited::Manager(manager::sockets().map_err(os("taking over an inherited socket"))?),
+    };
     // Before the listeners: a second instance ends here, before it can take a connection from the first.
-    let desk = steer.clone();
-    let subject = Subject { shared: shared.clone(), families, listening: house.listening(), steer };
-    let _control = control::start(&house.config().control, house.config().process.role, subject)?;
-    house.open(shared, inherited()?)?;
+    let subject = Subject { shared: shared.clone(), families, listening: house.listening(), steer: steer.clone() };
+    let _control = control::start(&house.config().control, house.config().process.role, subject, incumbent)?;
+    house.open(shared, inherited)?;
     for (name, address, kind) in house.addresses() {
         tracing::info!(listener = %name, %address, transport = kind, "listening");
     }
     tokio::spawn(voice.tell(shared.registry.clone()));
-    notify_ready();
+    if let Some(heir) = heir {
+        heir.take_over()?;
+    }
+    manager::tell(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
+    let mut pulse = Pulse::new(house.turns().chain(turns));
+    let mut attempt = Attempt::default();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     let mut peak = 0;
-    loop {
+    let ending = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&mut house, shared, (file.as_deref(), "SIGHUP"), desk.as_deref()),
-            () = watch.changed() => reload(&mut house, shared, (file.as_deref(), "file change"), desk.as_deref()),
+            word = signals.next() => match word {
+                Word::Stop => break Ending::Asked,
+                Word::Reload => reload(&mut house, shared, (file.as_deref(), "SIGHUP"), steer.as_deref()),
+                Word::BeSucceeded => be_succeeded(&mut attempt, &program, &house),
+            },
+            outcome = attempt.outcome() => if let Some(()) = hand_over(outcome) { break Ending::Succeeded },
+            () = watch.changed() => reload(&mut house, shared, (file.as_deref(), "file change"), steer.as_deref()),
+            () = pulse.beat() => {}
             _ = housekeeping.tick() => {
                 shared.admission.forget_quiet_clients();
                 house.notice_addresses(own_addresses());
                 peak = give_back_after(peak, shared.registry.len());
             }
         }
+    };
+    drain(house, shared, ending, (signals, pulse)).await
+}
+
+fn os(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |source| StartError::Os { what, source }
+}
+
+/// Starts the program that lies where ours lay, to take our place.
+fn be_succeeded(attempt: &mut Attempt, program: &Path, house: &House) {
+    if house.config().process.role != Role::Proxy {
+        // Only one may steer, and the next one begins once this one has ended.
+        tracing::error!("SIGUSR2: only --role proxy hands over to another process; stop this one and start it again");
+    } else if attempt.goes_on() {
+        tracing::info!("SIGUSR2: a successor is starting already");
+    } else {
+        tracing::info!(program = %program.display(), "starting a successor");
+        attempt.begin(program.to_owned(), house.sockets());
     }
-    let sessions = shared.registry.len();
-    tracing::info!(sessions, grace_s = house.config().timeouts.drain.as_secs(), "draining");
-    tell_manager(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// Lets go of the place, or says why the successor did not take it.
+fn hand_over(outcome: Result<Successor, succession::Failed>) -> Option<()> {
+    let handed = outcome.and_then(|successor| {
+        let process = successor.process;
+        // First: what the successor tells the manager, it tells as the main process.
+        manager::tell(&[sd_notify::NotifyState::MainPid(process)]);
+        successor.appoint().map(|()| process)
+    });
+    match handed {
+        Ok(process) => tracing::info!(process, "another process has taken over"),
+        Err(error) => {
+            tracing::error!(why = %crate::http::chain(&error), "no successor; everything stays as it was");
+            manager::tell(&[sd_notify::NotifyState::MainPid(std::process::id())]);
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// Lets what runs finish, for as long as it may.
+async fn drain(
+    house: House,
+    shared: &Arc<Shared>,
+    ending: Ending,
+    (mut signals, mut pulse): (Signals, Pulse),
+) -> Result<(), StartError> {
+    let timeouts = &house.config().timeouts;
+    let grace = match ending {
+        Ending::Asked => timeouts.drain,
+        Ending::Succeeded => timeouts.handover,
+    };
+    let drain = timeouts.drain;
+    tracing::info!(sessions = shared.registry.len(), grace_s = grace.as_secs(), "draining");
+    if ending == Ending::Asked {
+        manager::tell(&[sd_notify::NotifyState::Stopping]);
+    }
+    shared.set_grace(grace);
     shared.draining.cancel();
+    pulse.answer_alone();
+    // Who has handed over is asked to stop for the first time yet.
+    let mut asked = ending == Ending::Asked;
+    if asked {
+        shared.closing.cancel();
+    }
+    let closing = tokio::time::sleep(LAST_REQUESTS);
+    tokio::pin!(closing);
+    let cut_off = tokio::time::sleep(grace + drain);
+    tokio::pin!(cut_off);
     // The control socket goes on answering: whoever waits may ask what for.
     let mut drained = tokio::task::spawn_blocking(move || house.join());
     loop {
         tokio::select! {
             biased;
             joined = &mut drained => return joined.map_err(|error| os("joining the workers")(error.into())),
-            _ = terminate.recv() => shared.abort.cancel(),
-            _ = interrupt.recv() => shared.abort.cancel(),
-            _ = hangup.recv() => tracing::info!("stopping: the configuration is not read any more"),
+            word = signals.next() => match word {
+                Word::Stop if asked => shared.abort.cancel(),
+                Word::Stop => {
+                    asked = true;
+                    shared.closing.cancel();
+                    tracing::info!(sessions = shared.registry.len(), grace_s = drain.as_secs(), "asked to stop");
+                    cut_off.as_mut().reset(tokio::time::Instant::now() + drain);
+                }
+                Word::Reload => tracing::info!("stopping: the configuration is not read any more"),
+                Word::BeSucceeded => tracing::info!("stopping: there is nothing to hand over any more"),
+            },
+            () = &mut closing, if !shared.closing.is_cancelled() => shared.closing.cancel(),
+            () = &mut cut_off, if !shared.abort.is_cancelled() => shared.abort.cancel(),
+            () = pulse.beat() => {}
         }
     }
 }
@@ -328,7 +447,7 @@ fn raise_descriptor_limit(config: &Config) {
         tracing::debug!(%error, "the descriptor limit stays as it is");
     }
     let wanted = u64::from(config.limits.connections) * 2 + 256;
-    if hard < wanted {
+    if hard < wanted && config.process.role != Role::Steer {
         tracing::warn!(
             limit = hard,
             wanted,
@@ -346,25 +465,4 @@ fn instance() -> u32 {
     use std::hash::{BuildHasher as _, RandomState};
     let hash = RandomState::new().hash_one(std::process::id());
     u32::try_from(hash >> 32).unwrap_or_default()
-}
-
-/// The listening sockets of sd_listen_fds(3).
-fn inherited() -> Result<Vec<TcpListener>, StartError> {
-    let mut passed = listenfd::ListenFd::from_env();
-    let mut sockets = Vec::new();
-    for index in 0..passed.len() {
-        let socket = passed.take_tcp_listener(index);
-        sockets.extend(socket.map_err(|source| StartError::Os { what: "taking over an inherited socket", source })?);
-    }
-    Ok(sockets)
-}
-
-fn notify_ready() {
-    tell_manager(&[sd_notify::NotifyState::Ready]);
-}
-
-fn tell_manager(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be told");
-    }
 }

@@ -44,7 +44,7 @@ pub enum ListenError {
 /// The sockets of one listener.
 #[derive(Debug)]
 pub struct Opened {
-    /// One per worker, all on the same address.
+    /// One per worker or more, all on the same address.
     pub sockets: Vec<TcpListener>,
     /// The address, with the port the kernel chose where the configuration said 0.
     pub address: SocketAddr,
@@ -54,31 +54,36 @@ pub struct Opened {
     pub notes: Vec<String>,
 }
 
-/// Opens a listener's sockets, or takes over the one the service manager opened.
+/// Opens a listener's sockets; those that the service manager or a predecessor opened are taken over, all of them.
 ///
 /// Errors: [`ListenError`]; everything opened so far is closed again.
 /// Kernel: MPTCP since v5.6; `TCP_CONGESTION` on an MPTCP listener since v5.15.
-pub fn open(listener: &Listener, workers: usize, inherited: Option<TcpListener>) -> Result<Opened, ListenError> {
+pub fn open(listener: &Listener, workers: usize, inherited: Vec<TcpListener>) -> Result<Opened, ListenError> {
     let fail = |call| {
         move |source| ListenError::Call { listener: listener.name.to_string(), address: listener.address, call, source }
     };
     let mut notes = Vec::new();
-    let first = match inherited {
-        Some(socket) => adopt(listener, socket, &mut notes)?,
+    let mut sockets = Vec::new();
+    for socket in inherited {
+        // The last socket says what the kernel refuses; the others would only repeat it.
+        notes.clear();
+        sockets.push(adopt(listener, socket, &mut notes)?);
+    }
+    let first = match sockets.pop() {
+        Some(socket) => socket,
         None => bind(listener, listener.address, &mut notes)?,
     };
     let mptcp = is_mptcp(&first);
     if inherited_needs_sharing(&first).map_err(fail("getsockopt(SO_REUSEPORT)"))? {
         let copies = (1..workers).map(|_| first.try_clone().map_err(fail("dup")));
-        let mut sockets = copies.collect::<Result<Vec<_>, _>>()?;
+        sockets.extend(copies.collect::<Result<Vec<_>, _>>()?);
         let address = first.local_addr().map_err(fail("getsockname"))?;
         sockets.push(first);
         return Ok(Opened { sockets, address, mptcp, notes });
     }
     let address = first.local_addr().map_err(fail("getsockname"))?;
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        // The first socket said what the kernel refuses; the others would only repeat it.
+    sockets.push(first);
+    while sockets.len() < workers {
         sockets.push(bind(listener, address, &mut Vec::new())?);
     }
     Ok(Opened { sockets, address, mptcp, notes })
@@ -103,6 +108,18 @@ pub fn refuse_taken(listener: &Listener) -> Result<(), ListenError> {
 /// A socket without SO_REUSEPORT has its address alone: the workers share it.
 fn inherited_needs_sharing(socket: &TcpListener) -> io::Result<bool> {
     SockRef::from(socket).reuse_port().map(|reuse| !reuse)
+}
+
+/// Whether a predecessor's socket can serve this listener: what is decided when a socket is made or bound is as it should be.
+pub fn suits(socket: &TcpListener, listener: &Listener) -> bool {
+    let kind = is_mptcp(socket) == (listener.transport != Transport::Tcp);
+    let only_v6 = SockRef::from(socket).only_v6().unwrap_or_default();
+    kind && (listener.address.is_ipv4() || only_v6 == listener.ipv6_only)
+}
+
+/// A socket without SO_REUSEPORT has its address alone: the workers share it.
+pub fn is_alone(socket: &TcpListener) -> bool {
+    matches!(inherited_needs_sharing(socket), Ok(true))
 }
 
 fn is_mptcp(socket: &TcpListener) -> bool {

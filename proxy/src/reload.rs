@@ -20,6 +20,7 @@ use crate::app::StartError;
 use crate::door::{Door, Hinges};
 use crate::http::chain;
 use crate::listen::{self, ListenError, Opened};
+use crate::manager::Turns;
 use crate::metrics::Metrics;
 use crate::worker::{Assignment, Handle, Shared};
 
@@ -61,6 +62,15 @@ pub struct House {
     listening: ListeningNow,
     /// The role that the command line names, whatever a file says.
     role: Option<Role>,
+}
+
+/// Listening sockets that are open already.
+#[derive(Debug)]
+pub enum Inherited {
+    /// The service manager's: every one has to belong to a listener.
+    Manager(Vec<TcpListener>),
+    /// A predecessor's, which still listens: those that no listener needs are its own affair.
+    Predecessor(Vec<TcpListener>),
 }
 
 /// Why a reload changed nothing.
@@ -114,22 +124,48 @@ impl House {
         self.slots.iter().map(|slot| (slot.name.clone(), slot.address, transport(slot.mptcp))).collect()
     }
 
-    /// Opens every listener for the first time. `inherited` are sockets of the service manager's.
+    /// Second handles on every open socket, once each, for a successor.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<TcpListener> {
+        let of = |slot: &Slot| {
+            let shared = slot.sockets.first().is_some_and(listen::is_alone);
+            let once = if shared { 1 } else { slot.sockets.len() };
+            slot.sockets.iter().take(once).filter_map(|socket| socket.try_clone().ok()).collect::<Vec<_>>()
+        };
+        self.slots.iter().flat_map(of).collect()
+    }
+
+    /// What shows that the workers turn.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = Turns> {
+        self.workers.iter().map(Handle::turns)
+    }
+
+    /// Opens every listener for the first time.
     ///
-    /// Errors: [`StartError`]; every socket has to belong to a listener, and every listener has to open.
-    pub fn open(&mut self, shared: &Shared, mut inherited: Vec<TcpListener>) -> Result<(), StartError> {
+    /// Errors: [`StartError`]; every socket of the manager's has to belong to a listener, and every listener has to open.
+    pub fn open(&mut self, shared: &Shared, inherited: Inherited) -> Result<(), StartError> {
         let config = self.config.clone();
         let doors = self.hinges.doors(&config, &self.own, self.generation)?;
         let mut prepared = Vec::new();
-        let passed = |listener: &Listener| inherited.iter().any(|socket| is_on(socket, listener));
+        let (mut sockets, all) = match inherited {
+            Inherited::Manager(sockets) => (sockets, true),
+            Inherited::Predecessor(sockets) => (sockets, false),
+        };
+        let suits = |socket: &TcpListener, listener: &Listener| all || listen::suits(socket, listener);
+        let passed = |listener: &Listener| {
+            let port = |socket: &TcpListener| socket.local_addr().is_ok_and(|at| at.port() == listener.address.port());
+            // On a port of the predecessor's, the one we would find in the way is the predecessor.
+            sockets.iter().any(|socket| is_on(socket, listener) || !all && port(socket))
+        };
         for door in doors.iter().filter(|door| !passed(&door.listener)) {
             listen::refuse_taken(&door.listener)?;
         }
         for door in doors {
-            let claimed = claim(&mut inherited, &door.listener);
-            prepared.push((self.prepare(&door.listener, claimed)?, door));
+            let listener = &door.listener;
+            let claimed = sockets.extract_if(.., |socket| is_on(socket, listener) && suits(socket, listener)).collect();
+            prepared.push((self.prepare(listener, claimed)?, door));
         }
-        if let Some(socket) = inherited.first() {
+        if let Some(socket) = sockets.first().filter(|_| all) {
             let address = socket.local_addr().map_err(|source| StartError::Os { what: "getsockname", source })?;
             return Err(StartError::Unclaimed(address));
         }
@@ -193,7 +229,7 @@ impl House {
                 if !self.slots.iter().any(|slot| slot.address.port() == door.listener.address.port()) {
                     listen::refuse_taken(&door.listener).map_err(StartError::Listen)?;
                 }
-                opened.push((self.prepare(&door.listener, None)?, door.clone()));
+                opened.push((self.prepare(&door.listener, Vec::new())?, door.clone()));
             }
         }
         // Swap: nothing below can fail.
@@ -251,7 +287,7 @@ impl House {
         self.workers.into_iter().for_each(Handle::join);
     }
 
-    fn prepare(&self, listener: &Listener, inherited: Option<TcpListener>) -> Result<Opened, StartError> {
+    fn prepare(&self, listener: &Listener, inherited: Vec<TcpListener>) -> Result<Opened, StartError> {
         let opened: Result<Opened, ListenError> = listen::open(listener, self.workers.len(), inherited);
         let opened = opened?;
         note(listener, &opened.notes);
@@ -278,7 +314,8 @@ impl House {
             sockets: opened.sockets.iter().filter_map(|socket| socket.try_clone().ok()).collect(),
             stop: shared.draining.child_token(),
         };
-        for (worker, socket) in self.workers.iter().zip(opened.sockets) {
+        // A predecessor may have had more workers: no socket may be left to nobody.
+        for (worker, socket) in self.workers.iter().cycle().zip(opened.sockets) {
             worker.assign(Assignment {
                 name: name.clone(),
                 door: slot.door.clone(),
@@ -308,12 +345,6 @@ fn note(listener: &Listener, notes: &[String]) {
 
 fn transport(mptcp: bool) -> &'static str {
     if mptcp { "mptcp" } else { "tcp" }
-}
-
-/// Takes the inherited socket on a listener's address out of the list.
-fn claim(inherited: &mut Vec<TcpListener>, listener: &Listener) -> Option<TcpListener> {
-    let at = inherited.iter().position(|socket| is_on(socket, listener))?;
-    Some(inherited.swap_remove(at))
 }
 
 fn is_on(socket: &TcpListener, listener: &Listener) -> bool {

@@ -67,7 +67,7 @@ async fn classify(worker: &Worker, door: &Door, leg: &Arc<Leg>) -> Option<Client
     let Some(acceptor) = &door.tls else { return Some(ClientIo::Plain(io)) };
     let handshake = tokio::time::timeout(door.config.timeouts.handshake, acceptor.accept(io));
     let failure = tokio::select! {
-        () = worker.shared.draining.cancelled() => return None,
+        () = worker.shared.closing.cancelled() => return None,
         done = handshake => match done {
             Ok(Ok(stream)) => return Some(ClientIo::Tls(Box::new(stream))),
             Ok(Err(error)) => error.to_string(),

@@ -12,13 +12,13 @@ mod guard;
 mod kernel;
 mod orders;
 mod ownership;
+mod proxies;
 mod rehearsal;
 mod report;
 mod usage;
 mod view;
 mod wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -30,12 +30,14 @@ use anabranch_sniffer::facts::{FactLimits, FactsTable};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::link::{Directive, End, Listening, News, SessionFacts};
+use crate::link::{Directive, End, Listening, News};
+use crate::manager::Turns;
 use crate::origin::own;
 
 use engine::{Engine, Wake};
 pub use guard::keep as guard;
 pub use orders::{Answered, Order, Refused};
+use proxies::Proxies;
 pub use report::{ConnectionLine, Interface, Witnesses};
 pub(crate) use view::view_of_capture;
 
@@ -44,8 +46,8 @@ pub(crate) use view::view_of_capture;
 pub struct Desk {
     /// Both witnesses' facts.
     facts: Mutex<FactsTable>,
-    /// What the proxy told of its sessions, by their number.
-    sessions: Mutex<HashMap<u64, SessionFacts>>,
+    /// Who carries the connections, and what they told of their sessions.
+    proxies: Mutex<Proxies>,
     /// How the witnesses are.
     witnesses: Mutex<Witnesses>,
     /// The kernel tells of what happens, as it happens.
@@ -56,8 +58,6 @@ pub struct Desk {
     looked: AtomicU64,
     /// Connections of others that pass are steered: this is a router.
     passing: bool,
-    /// Where the proxy hears what is wanted of it, while one is linked.
-    directives: Mutex<Option<mpsc::Sender<Directive>>>,
     /// Where the engine hears of news and orders.
     engine: Mutex<Option<SyncSender<Wake>>>,
 }
@@ -86,6 +86,7 @@ pub struct Steer {
     stop: Arc<AtomicBool>,
     wake: mpsc::Sender<()>,
     threads: Vec<JoinHandle<()>>,
+    turns: Turns,
 }
 
 /// How long one witness may be behind the other before that is a disagreement: longer than two looks at the sockets.
@@ -108,13 +109,12 @@ impl Desk {
         let grace = GRACE.max(config.sniffer.interval * 3);
         Self {
             facts: Mutex::new(FactsTable::new(FactLimits::default(), grace)),
-            sessions: Mutex::default(),
+            proxies: Mutex::default(),
             witnesses: Mutex::default(),
             kernel_tells: AtomicBool::new(false),
             interval: Interval { configured: config.sniffer.interval, wanted: AtomicU64::new(0) },
             looked: AtomicU64::new(0),
             passing: config.process.role == Role::Steer && !config.sniffer.interfaces.is_empty(),
-            directives: Mutex::default(),
             engine: Mutex::default(),
         }
     }
@@ -193,13 +193,15 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
     let (config, shared) = (config.clone(), desk.clone());
     let kernel = config.sniffer.kernel;
     let (opened, ready) = std::sync::mpsc::sync_channel(1);
+    let turns = Turns::default();
+    let counted = turns.clone();
     let steers = move || {
         let engine = Engine::new(&shared, &config);
         // Whoever started us may have gone on.
         if opened.try_send(()).is_err() {
             tracing::debug!("nobody waits for the engine");
         }
-        engine.run(&inbox);
+        engine.run(&inbox, &counted);
     };
     threads.push(std::thread::Builder::new().name(ENGINE.into()).spawn(steers)?);
     // Connections obey from their beginning or not at all, so the first one must not come before the path manager is ours.
@@ -217,7 +219,7 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
         });
     };
     threads.push(std::thread::Builder::new().name("steer".into()).spawn(live)?);
-    Ok(Steer { desk, stop, wake, threads })
+    Ok(Steer { desk, stop, wake, threads, turns })
 }
 
 impl Steer {
@@ -225,6 +227,12 @@ impl Steer {
     #[must_use]
     pub fn desk(&self) -> Arc<Desk> {
         self.desk.clone()
+    }
+
+    /// Goes up for as long as the thread that acts is not stuck.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     /// Ends the witnesses.
@@ -254,7 +262,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
 }
 
 /// Hears what the proxy tells, now and after every new beginning.
-async fn listen(proxy: Proxy, desk: &Desk) {
+async fn listen(proxy: Proxy, desk: &Arc<Desk>) {
     match proxy {
         Proxy::Here(end) => {
             hear(end, desk).await;
@@ -272,30 +280,27 @@ async fn listen(proxy: Proxy, desk: &Desk) {
             loop {
                 let end = accept.next().await;
                 tracing::info!("a proxy is linked");
-                hear(end, desk).await;
-                desk.sessions.lock().clear();
-                tracing::info!("the proxy is gone; its sessions are forgotten");
+                let desk = desk.clone();
+                // Its successor comes before it goes.
+                tokio::spawn(async move {
+                    hear(end, &desk).await;
+                    tracing::info!("the proxy is gone; its sessions are forgotten");
+                });
             }
         }
     }
 }
 
 async fn hear(mut end: End<Directive, News>, desk: &Desk) {
-    *desk.directives.lock() = Some(end.to.clone());
+    let number = desk.proxies.lock().enter(end.to.clone());
     let mut batch = Vec::new();
     while end.from.recv_many(&mut batch, HEARD).await > 0 {
-        let mut sessions = desk.sessions.lock();
-        for news in batch.drain(..) {
-            match news {
-                News::Forget => sessions.clear(),
-                News::Session(facts) => drop(sessions.insert(facts.session, facts)),
-                News::Ended(session) => drop(sessions.remove(&session)),
-            }
-        }
-        drop(sessions);
+        let mut proxies = desk.proxies.lock();
+        batch.drain(..).for_each(|news| proxies.hear(number, news));
+        drop(proxies);
         desk.poke();
     }
-    desk.directives.lock().take();
+    desk.proxies.lock().leave(number);
 }
 
 /// The time facts are told in.

@@ -23,6 +23,7 @@ use crate::admit::Admission;
 use crate::arrival::Witness;
 use crate::door::Door;
 use crate::http::body::RequestBody;
+use crate::manager::Turns;
 use crate::metrics::Metrics;
 use crate::origin::own::Outgoing;
 use crate::origin::pool::{Limits as PoolLimits, Pool};
@@ -53,8 +54,10 @@ pub struct Shared {
     pub witness: Arc<Witness>,
     /// Connections we dialled.
     pub outgoing: Arc<Outgoing>,
-    /// Cancelled when no new work is taken.
+    /// Cancelled when no new connection is taken.
     pub draining: CancellationToken,
+    /// Cancelled when connections are to end with the request that runs, or at once where none does.
+    pub closing: CancellationToken,
     /// Cancelled when what still runs is cut off.
     pub abort: CancellationToken,
     /// Sessions cut off so far.
@@ -124,6 +127,7 @@ pub struct WorkerError {
 pub struct Handle {
     assignments: mpsc::UnboundedSender<Assignment>,
     thread: JoinHandle<()>,
+    turns: Turns,
 }
 
 impl Handle {
@@ -134,14 +138,18 @@ impl Handle {
         let fail = |source| WorkerError { index, source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
         let (assignments, inbox) = mpsc::unbounded_channel();
+        let turns = Turns::default();
         let pool = PoolLimits { total: KEPT, ..pool };
         let worker =
             Arc::new(Worker { shared, pool: Pool::new(pool), sessions: TaskTracker::new(), farewells: Arc::new(()) });
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || runtime.block_on(live(worker, inbox)))
+            .spawn({
+                let turns = turns.clone();
+                move || runtime.block_on(live(worker, inbox, turns))
+            })
             .map_err(fail)?;
-        Ok(Self { assignments, thread })
+        Ok(Self { assignments, thread, turns })
     }
 
     /// Gives the worker a listener; a worker that has ended drops it.
@@ -149,6 +157,12 @@ impl Handle {
         if self.assignments.send(assignment).is_err() {
             tracing::warn!("a worker that has ended was given a listener");
         }
+    }
+
+    /// Goes up for as long as the worker is neither stuck nor draining.
+    #[must_use]
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     /// Waits for the end of the worker.
@@ -160,7 +174,7 @@ impl Handle {
     }
 }
 
-async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment>) {
+async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment>, turns: Turns) {
     let draining = worker.shared.draining.clone();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
@@ -168,15 +182,27 @@ async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment
             biased;
             () = draining.cancelled() => break,
             Some(assignment) = inbox.recv() => listen(&worker, assignment),
-            _ = sweep.tick() => worker.pool.sweep(std::time::Instant::now()),
+            _ = sweep.tick() => {
+                turns.count();
+                worker.pool.sweep(std::time::Instant::now());
+            }
         }
     }
     worker.pool.clear();
     worker.sessions.close();
-    tokio::select! {
-        () = worker.sessions.wait() => return,
-        () = worker.shared.abort.cancelled() => {}
-        () = tokio::time::sleep(worker.shared.grace()) => worker.shared.abort.cancel(),
+    let grace = tokio::time::sleep(worker.shared.grace());
+    tokio::pin!(grace);
+    loop {
+        tokio::select! {
+            () = worker.sessions.wait() => return,
+            () = worker.shared.abort.cancelled() => break,
+            () = &mut grace => {
+                worker.shared.abort.cancel();
+                break;
+            }
+            // Requests go on for a while, where another process has taken over.
+            _ = sweep.tick() => worker.pool.sweep(std::time::Instant::now()),
+        }
     }
     // Whoever has not said goodbye by then is dropped with the runtime.
     drop(tokio::time::timeout(FAREWELL, worker.sessions.wait()).await);

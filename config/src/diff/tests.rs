@@ -66,6 +66,7 @@ fn every_key_outside_the_listeners_swaps_or_restarts() {
         "timeouts.tunnel_lifetime = '1 s'",
         "timeouts.half_closed = '1 s'",
         "timeouts.drain = '1 s'",
+        "timeouts.handover = '1 s'",
         "log.access = 'off'",
         "subscriber = [{ name = 's' }]",
         "policy = [{ name = 'p', path = 'dsl', action = 'limit', rate = '1 Mbit/s' }]",

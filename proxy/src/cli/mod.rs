@@ -6,6 +6,7 @@ mod client;
 mod connections;
 mod demo;
 mod edge;
+mod manual;
 mod policy;
 mod print_config;
 mod run;
@@ -70,6 +71,9 @@ enum Command {
     Edge(edge::Arguments),
     /// Make this machine use every link it has by way of a proxy, and find out what is in the way.
     Client(client::Arguments),
+    /// Write manual pages and shell completions; for who makes a package.
+    #[command(hide = true)]
+    Manual(manual::Arguments),
     /// Show what two links add up to: one download over plain TCP, then through anabranch, in private namespaces.
     Demo(demo::Arguments),
 }
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Sniff(arguments) => sniff::run(&arguments),
         Command::Edge(arguments) => edge::run(&arguments),
         Command::Client(arguments) => client::run(&arguments),
+        Command::Manual(arguments) => manual::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     })
 }

@@ -7,6 +7,7 @@ use anabranch_config::Role;
 use super::{complain, exit, read_config};
 use crate::app::{self, Options, StartError};
 use crate::http::chain;
+use crate::succession::{self, Heir, Stage};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,9 @@ pub(super) struct Arguments {
     /// steers, needs CAP_NET_ADMIN and CAP_NET_RAW).
     #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Option<Role>,
+    /// Take the place of the process at the other end of standard input; a running one starts this itself, on SIGUSR2.
+    #[arg(long, hide = true, value_name = "STAGE")]
+    succeed: Option<Stage>,
 }
 
 /// The role of that name.
@@ -28,12 +32,27 @@ pub(super) fn role(word: &str) -> Result<Role, String> {
 
 /// Runs until told to stop.
 pub(super) fn run(arguments: &Arguments) -> u8 {
+    let heir = match arguments.succeed {
+        None => Ok(None),
+        Some(Stage::Take) => Heir::of_standard_input().map(Some),
+        Some(Stage::Detach) => match succession::detach() {
+            Ok(()) => return 0,
+            Err(error) => Err(error),
+        },
+    };
+    let heir = match heir {
+        Ok(heir) => heir,
+        Err(error) => {
+            complain(&format!("anabranch: nothing can be taken over: {error}"));
+            return exit::OS;
+        }
+    };
     let (config, file) = match read_config(arguments.config.as_deref()) {
         Ok(read) => read,
         Err(code) => return code,
     };
     let role = arguments.role;
-    match app::run(Options { config: config.for_role(role), file, role }) {
+    match app::run(Options { config: config.for_role(role), file, role, heir }) {
         Ok(_) => 0,
         Err(error) => {
             complain(&format!("anabranch: {}", chain(&error)));
@@ -43,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
                 | StartError::Worker(_)
                 | StartError::Control(_)
                 | StartError::Link(_)
+                | StartError::Succession(_)
                 | StartError::Os { .. } => exit::OS,
             }
         }

@@ -10,7 +10,7 @@ mod serve;
 pub use policies::Answer;
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,13 +48,36 @@ pub enum ControlError {
     },
 }
 
-/// Removes the socket's file when the process stops in good order.
+/// A process that answers on a socket's path already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incumbent {
+    /// It stays: the path is taken.
+    Stays,
+    /// It makes room for us: our socket takes the place of its own.
+    Leaves,
+}
+
+/// Removes the socket's file when the process stops in good order, unless another one's has taken its place.
 #[derive(Debug)]
-pub struct Guard(Option<PathBuf>);
+pub struct Guard(Option<(PathBuf, Identity)>);
+
+/// Which file: device and inode.
+type Identity = (u64, u64);
+
+impl Guard {
+    fn of(path: &Path) -> Self {
+        Self(identity(path).map(|identity| (path.to_owned(), identity)))
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(path) = &self.0
+        if let Some((path, ours)) = &self.0
+            && identity(path) == Some(*ours)
             && let Err(error) = std::fs::remove_file(path)
         {
             tracing::debug!(%error, path = %path.display(), "the control socket's file stays");
@@ -106,9 +129,9 @@ pub fn path(control: &Control, role: Role) -> Option<(PathBuf, bool)> {
 /// Opens the socket and answers on it until the process ends.
 ///
 /// Errors: [`ControlError`]. With the default path a failure is a warning only: the proxy works without.
-pub fn start(control: &Control, role: Role, subject: Subject) -> Result<Guard, ControlError> {
+pub fn start(control: &Control, role: Role, subject: Subject, incumbent: Incumbent) -> Result<Guard, ControlError> {
     let Some((path, required)) = path(control, role) else { return Ok(Guard(None)) };
-    match open_socket(&path, control.group.as_deref()) {
+    match open_socket(&path, control.group.as_deref(), incumbent) {
         Ok((listener, file)) => {
             let listener = tokio::net::UnixListener::from_std(listener).map_err(|source| ControlError::Call {
                 path: path.clone(),
@@ -132,8 +155,20 @@ pub fn start(control: &Control, role: Role, subject: Subject) -> Result<Guard, C
 /// Opens a Unix socket that only root, the own user and a group may connect to; its file goes with the guard.
 ///
 /// Errors: [`ControlError`]
-pub(crate) fn open_socket(path: &Path, group: Option<&str>) -> Result<(StdUnixListener, Guard), ControlError> {
-    open(path, group).map(|listener| (listener, Guard(Some(path.to_owned()))))
+pub(crate) fn open_socket(
+    path: &Path,
+    group: Option<&str>,
+    incumbent: Incumbent,
+) -> Result<(StdUnixListener, Guard), ControlError> {
+    if incumbent == Incumbent::Stays {
+        return open(path, group).map(|listener| (listener, Guard::of(path)));
+    }
+    // Made beside it, put in its place at once: whoever asks finds the one or the other.
+    let beside = path.with_added_extension(std::process::id().to_string());
+    let listener = open(&beside, group)?;
+    let fail = |source| ControlError::Call { path: path.to_owned(), call: "rename", source };
+    std::fs::rename(&beside, path).map_err(fail)?;
+    Ok((listener, Guard::of(path)))
 }
 
 /// Whether the kernel says that the peer is somebody who may connect.

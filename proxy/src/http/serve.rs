@@ -127,7 +127,7 @@ pub(crate) async fn serve(io: ClientIo, handover: &Arc<Handover>) -> Next {
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(io), Requests(handover.clone()));
     let mut patience = Patience::new(handover);
-    let mut draining = pin!(handover.worker.shared.draining.cancelled());
+    let mut closing = pin!(handover.worker.shared.closing.cancelled());
     let mut abort = pin!(handover.worker.shared.abort.cancelled());
     let mut told = false;
     let ended = poll_fn(|cx| {
@@ -135,7 +135,7 @@ pub(crate) async fn serve(io: ClientIo, handover: &Arc<Handover>) -> Next {
             handover.session.cut_off.store(true, Ordering::Relaxed);
             return Poll::Ready(Ended::CutOff);
         }
-        if !told && draining.as_mut().poll(cx).is_ready() {
+        if !told && closing.as_mut().poll(cx).is_ready() {
             told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
@@ -234,7 +234,7 @@ impl Patience {
         Self { timer: Box::pin(sleep_until(deadline)), waiting, requests: 0, stuck: None }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, handover: &Handover, draining: bool) -> Poll<Ended> {
+    fn poll(&mut self, cx: &mut Context<'_>, handover: &Handover, closing: bool) -> Poll<Ended> {
         let timeouts = &handover.door.config.timeouts;
         let received = handover.leg.received();
         let requests = handover.session.requests.load(Ordering::Relaxed);
@@ -259,7 +259,7 @@ impl Patience {
         }
         match now {
             Waiting::No => Poll::Pending,
-            Waiting::ForHead { .. } if draining => Poll::Ready(Ended::Idle),
+            Waiting::ForHead { .. } if closing => Poll::Ready(Ended::Idle),
             Waiting::ForHead { .. } => self.timer.as_mut().poll(cx).map(|()| Ended::Idle),
             Waiting::ForRest => self.timer.as_mut().poll(cx).map(|()| Ended::HeadTooSlow(timeouts.request_head)),
         }

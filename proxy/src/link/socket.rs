@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::{Directive, End, News, ROOM};
-use crate::control::{ControlError, Guard, open_socket};
+use crate::control::{ControlError, Guard, Incumbent, open_socket};
 
 /// The longest line: a host name has 255 bytes, and every one of them may need six to escape.
 const LINE: u64 = 8 * 1024;
@@ -64,7 +64,7 @@ pub fn default_path(control: &Path) -> PathBuf {
 ///
 /// Errors: [`LinkError::Listen`]
 pub fn listen(path: &Path, group: Option<&str>) -> Result<Listening, LinkError> {
-    let (listener, file) = open_socket(path, group).map_err(LinkError::Listen)?;
+    let (listener, file) = open_socket(path, group, Incumbent::Stays).map_err(LinkError::Listen)?;
     Ok(Listening { listener, open_to_group: group.is_some(), file })
 }
 

@@ -133,7 +133,7 @@ impl Doors {
             demote: self.manager.is_ok(),
             pace: shaping.is_some_and(|shaping| shaping.pacer.is_ok()),
             cap: shaping.is_some_and(|shaping| shaping.shaper.is_ok()),
-            proxy: desk.directives.lock().is_some(),
+            proxy: desk.proxies.lock().is_any_linked(),
         }
     }
 

@@ -26,6 +26,7 @@ use super::usage::Ledger;
 use super::view::{Interfaces, Scope, view};
 use super::{Desk, now};
 use crate::http::chain;
+use crate::manager::Turns;
 
 /// Subflows on their way from one state to the next are looked at this often: a drain takes a tenth of a second.
 const TRANSITION: Duration = Duration::from_millis(5);
@@ -89,8 +90,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Lives until it is told to stop.
-    pub(super) fn run(mut self, inbox: &Receiver<Wake>) {
+    pub(super) fn run(mut self, inbox: &Receiver<Wake>, turns: &Turns) {
         loop {
+            turns.count();
             let wait = self.tick();
             match inbox.recv_timeout(wait) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -165,8 +167,7 @@ impl<'a> Engine<'a> {
         if let Ok(doors) = &mut self.doors {
             doors.refresh(&moving, self.desk);
         }
-        let sessions: HashMap<Token, _> =
-            self.desk.sessions.lock().values().map(|session| (session.token, session.clone())).collect();
+        let sessions: HashMap<Token, _> = self.desk.proxies.lock().by_token().collect();
         let scope = Scope { sessions: &sessions, ports: &self.ports, passing: self.desk.passing };
         view(&self.desk.facts.lock(), &scope, &self.interfaces, at)
     }

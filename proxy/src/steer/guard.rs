@@ -26,10 +26,10 @@ const GOODBYE: u8 = b'.';
 pub(super) struct Guard(Child);
 
 impl Guard {
-    /// Starts the child.
+    /// Starts the child: this very program, whatever a package manager has put in its place since.
     #[allow(clippy::disallowed_types, reason = "our own program, which has to outlive us")]
     pub(super) fn start(steering: &Steering, former: Option<&PathManagerKind>) -> std::io::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new("/proc/self/exe");
         command.arg("guard").arg(steering.table.as_str()).arg(steering.device.as_str());
         if let Some(former) = former {
             command.arg(former.as_str());

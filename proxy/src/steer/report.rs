@@ -51,8 +51,7 @@ impl Desk {
     /// Every connection that lives.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionLine> {
-        let sessions: BTreeMap<Token, SessionFacts> =
-            self.sessions.lock().values().map(|session| (session.token, session.clone())).collect();
+        let sessions: BTreeMap<Token, SessionFacts> = self.proxies.lock().by_token().collect();
         let facts: Vec<Fact> = self.facts.lock().connections().collect();
         let line = |Fact { kernel, wire }: Fact| {
             let token = kernel.as_ref().map(|kernel| kernel.token);

@@ -13,7 +13,7 @@ use crate::support::{Origin, PATIENCE, Start, eventually, fetch, get, mptcp_conn
 /// The service manager's part of sd_listen_fds(3): the socket comes in as standard input and becomes descriptor 3.
 const PASS_ON: &str = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 </dev/null";
 
-fn passed(protocol: Protocol, bound: SocketAddr, sections: &str) -> Start {
+pub(crate) fn passed(protocol: Protocol, bound: SocketAddr, sections: &str) -> Start {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(protocol)).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&bound.into()).unwrap();

@@ -15,5 +15,6 @@ mod no_mptcp;
 mod reload;
 mod restart;
 mod roles;
+mod succession;
 mod support;
 mod tls;

@@ -235,7 +235,6 @@ fn direct(desk: &Desk, connection: ConnectionKey, make: impl FnOnce(Token) -> Di
 }
 
 fn tell(desk: &Desk, directive: Directive) -> Result<(), Failure> {
-    let sender = desk.directives.lock().clone();
-    let sender = sender.ok_or_else(|| Failure { message: "no proxy is linked".to_owned(), gone: false })?;
-    sender.try_send(directive).map_err(|_| Failure { message: "the link to the proxy is full".to_owned(), gone: false })
+    let told = desk.proxies.lock().tell(directive);
+    told.map_err(|unheard| Failure { message: unheard.to_string(), gone: false })
 }

@@ -306,12 +306,23 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// Ends whoever took over from it: nobody's child, it would outlive a test that fails.
+    fn end_successors(&self) {
+        let log = self.log();
+        let numbers = log.lines().filter_map(|line| line.split_once("has taken over process=")?.1.trim().parse().ok());
+        // Already gone is as good.
+        numbers.for_each(|number| kill(Pid::from_raw(number), Signal::SIGKILL).unwrap_or_default());
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Already gone is as good.
         drop(self.child.kill());
         drop(self.child.wait());
         if std::thread::panicking() {
+            self.end_successors();
             let out = self.out();
             let tail: Vec<_> = out.lines().rev().take(10).collect();
             eprintln!(
