@@ -30,6 +30,9 @@ struct Arguments {
     /// Short runs and few tunnels: to try it out, not to compare by.
     #[arg(long)]
     quick: bool,
+    /// Bound every send buffer (tcp_wmem): at the kernel's bound of 4 MiB, MPTCP stalls on paths of microseconds.
+    #[arg(long, value_name = "BYTES")]
+    send_buffer: Option<u64>,
     /// Print exactly one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -54,9 +57,9 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     re_enter_if_unprivileged()?;
-    let Arguments { scenario: scenarios, peer: peers, quick, .. } = arguments;
+    let Arguments { scenario: scenarios, peer: peers, quick, send_buffer, .. } = arguments;
     let rounds = arguments.rounds.unwrap_or(if quick { 1 } else { 5 }).max(1);
-    let options = Options { rounds, quick, scenarios, peers };
+    let options = Options { rounds, quick, send_buffer, scenarios, peers };
     // Nobody may be there to read; standard output stays free for the table.
     let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
     let table = table::of(&run(&options, &tell)?, &options);

@@ -24,6 +24,8 @@ pub struct Peer {
     pub serves: Serves,
     /// What a reader must know of it.
     pub note: &'static str,
+    /// Whether it runs in a network of its own, because it acts on every connection of the one it is in.
+    pub alone: bool,
 }
 
 /// What somebody who is measured is.
@@ -106,12 +108,19 @@ const fn haproxy(files: &'static [(&'static str, &'static str)]) -> Kind {
 
 /// Everybody.
 pub const PEERS: &[Peer] = &[
-    Peer { name: "direct", kind: Kind::Direct, serves: ALL, note: "the edge's kernel forwards; nobody converts" },
+    Peer {
+        name: "direct",
+        kind: Kind::Direct,
+        serves: ALL,
+        note: "the edge's kernel forwards; nobody converts",
+        alone: false,
+    },
     Peer {
         name: "anabranch",
         kind: ours(&[("witness", "false"), ("interfaces", ""), ("more", "")]),
         serves: ALL,
         note: "without the sniffer",
+        alone: false,
     },
     Peer {
         name: "anabranch+sniffer",
@@ -121,25 +130,29 @@ pub const PEERS: &[Peer] = &[
             ("more", include_str!("../peers/steering.toml")),
         ]),
         serves: ALL,
-        note: "both witnesses and a policy on",
+        note: "both witnesses and a policy on; in a network of its own, for it acts on all of one",
+        alone: true,
     },
     Peer {
         name: "floor",
         kind: Kind::Floor,
         serves: Serves { requests: false, ..ALL },
         note: "the least that converts: one thread of C, CONNECT only, no policy",
+        alone: false,
     },
     Peer {
         name: "haproxy-bulk",
         kind: haproxy(&[("haproxy.cfg", include_str!("../peers/haproxy-bulk.cfg"))]),
         serves: ALL,
         note: "no forward proxy: CONNECT passes through to an origin that answers it",
+        alone: false,
     },
     Peer {
         name: "haproxy-latency",
         kind: haproxy(&[("haproxy.cfg", include_str!("../peers/haproxy-latency.cfg"))]),
         serves: ALL,
         note: "as haproxy-bulk, tuned for short exchanges",
+        alone: false,
     },
     Peer {
         name: "squid",
@@ -155,6 +168,7 @@ pub const PEERS: &[Peer] = &[
         }),
         serves: ALL,
         note: "",
+        alone: false,
     },
     Peer {
         name: "trafficserver",
@@ -174,6 +188,7 @@ pub const PEERS: &[Peer] = &[
         }),
         serves: ALL,
         note: "",
+        alone: false,
     },
     Peer {
         name: "nginx",
@@ -188,6 +203,7 @@ pub const PEERS: &[Peer] = &[
         }),
         serves: Serves { tunnels: false, ..ALL },
         note: "no forward proxy: one fixed origin, no CONNECT",
+        alone: false,
     },
     Peer {
         name: "tinyproxy",
@@ -202,6 +218,7 @@ pub const PEERS: &[Peer] = &[
         }),
         serves: Serves { keep_alive: false, ..ALL },
         note: "one request a connection",
+        alone: false,
     },
 ];
 

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::peer::{Kind, PEERS, Peer, Place, Running, Unusable, version};
+use crate::peer::{self, Kind, PEERS, Peer, Running, Unusable, version};
 use crate::sample::Sample;
-use crate::scenario::{Scenario, Stage, all};
+use crate::scenario::{Crowd, Scenario, Stage, all};
 use crate::world::{Client, FIRST_PORT, Subject, World};
 
 /// What to run.
@@ -22,6 +22,10 @@ pub struct Options {
     pub rounds: usize,
     /// Small enough for a trial.
     pub quick: bool,
+    /// The most a send buffer may hold, everywhere; the kernel's own bound by default.
+    ///
+    /// Units: bytes
+    pub send_buffer: Option<u64>,
     /// Scenarios whose name contains one of these; all by default.
     pub scenarios: Vec<String>,
     /// Peers whose name contains one of these, and the direct connection; all by default.
@@ -69,9 +73,17 @@ pub struct Outcome {
     pub excluded: Vec<(String, &'static str, String)>,
 }
 
+/// A network, and the many clients in it once they were needed.
+struct Place {
+    world: World,
+    crowd: Option<Crowd>,
+}
+
 /// A peer that takes part, with its process.
 struct Entrant {
     index: usize,
+    /// The network it is in.
+    place: usize,
     peer: &'static Peer,
     running: Option<Running>,
 }
@@ -98,19 +110,26 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Outcome> {
         |name: &str, texts: &[String]| texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()));
     let scenarios: Vec<_> = all().into_iter().filter(|s| chosen(&s.name, &options.scenarios)).collect();
     ensure!(!scenarios.is_empty(), "no scenario's name contains any of {:?}", options.scenarios);
-    let world = World::start(options.quick)?;
+    let new_place =
+        || -> Result<Place> { Ok(Place { world: World::start(options.quick, options.send_buffer)?, crowd: None }) };
+    let mut places = vec![new_place()?];
     let (mut entrants, mut taking) = (Vec::new(), Vec::new());
     for (index, peer) in PEERS.iter().enumerate() {
         if peer.kind != Kind::Direct && !chosen(peer.name, &options.peers) {
             continue;
         }
-        let (entrant, told) = enter(&world, index, peer);
+        if peer.alone {
+            let mut place = new_place()?;
+            place.world.offered = std::sync::Arc::clone(&places[0].world.offered);
+            places.push(place);
+        }
+        let place = if peer.alone { places.len() - 1 } else { 0 };
+        let (entrant, told) = enter(&places[place].world, (index, place), peer);
         tell(&format!("{:<16} {}", peer.name, told.absent.as_deref().unwrap_or(&told.mptcp)));
         entrants.extend(entrant);
         taking.push(told);
     }
     let mut outcome = Outcome { scenarios, taking, measured: Vec::new(), excluded: Vec::new() };
-    let mut crowd = None;
     for round in 0..options.rounds {
         for number in 0..outcome.scenarios.len() {
             // Each round begins with another one, so that no one always runs in another one's wake.
@@ -123,7 +142,8 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Outcome> {
                     continue;
                 }
                 let reference = reference(&entrants, at);
-                let mut stage = Stage { world: &world, crowd: &mut crowd, reference };
+                let Place { world, crowd } = &mut places[entrants[at].place];
+                let mut stage = Stage { world, crowd, reference };
                 let result = measure(&scenario, &mut stage, &mut entrants[at]);
                 tell(&line(&scenario, entrants[at].peer.name, round, &result));
                 outcome.measured.push(Measured { scenario: number, peer: entrants[at].peer.name, round, result });
@@ -150,16 +170,16 @@ fn line(scenario: &Scenario, peer: &str, round: usize, result: &Result<Sample, S
 }
 
 /// Starts somebody, if there is something to start.
-fn enter(world: &World, index: usize, peer: &'static Peer) -> (Option<Entrant>, Taking) {
+fn enter(world: &World, (index, place): (usize, usize), peer: &'static Peer) -> (Option<Entrant>, Taking) {
     let mut told =
         Taking { peer: peer.name, version: version(peer), mptcp: "the kernel's".into(), absent: None, note: peer.note };
     if peer.kind == Kind::Direct {
-        return (Some(Entrant { index, peer, running: None }), told);
+        return (Some(Entrant { index, place, peer, running: None }), told);
     }
     match start(world, index, peer) {
         Ok(running) => {
             told.mptcp = if running.mptcp { running.how.into() } else { "NONE: its listener is plain TCP".into() };
-            (Some(Entrant { index, peer, running: Some(running) }), told)
+            (Some(Entrant { index, place, peer, running: Some(running) }), told)
         }
         Err(error) => {
             told.mptcp = "-".into();
@@ -174,13 +194,14 @@ fn enter(world: &World, index: usize, peer: &'static Peer) -> (Option<Entrant>, 
 
 fn start(world: &World, index: usize, peer: &Peer) -> Result<Running, Unusable> {
     let port = FIRST_PORT + u16::try_from(index).unwrap_or(0);
-    let place = Place { edge: &world.topology.edge, port, origin: world.origin_of(index) };
+    let place = peer::Place { edge: &world.topology.edge, port, origin: world.origin_of(index) };
     Running::start(peer, &world.built, place)
 }
 
-/// Whose rate is the measure of an offered load: HAProxy's, else ours, else the own.
+/// Whose rate is the measure of an offered load: HAProxy's, else ours, else the own; of the same network.
 fn reference(entrants: &[Entrant], at: usize) -> Subject {
-    let called = |name: &str| entrants.iter().find(|entrant| entrant.peer.name == name);
+    let near = |entrant: &&Entrant| entrant.place == entrants[at].place;
+    let called = |name: &str| entrants.iter().filter(near).find(|entrant| entrant.peer.name == name);
     called("haproxy-latency").or_else(|| called("anabranch")).unwrap_or(&entrants[at]).subject()
 }
 

@@ -141,7 +141,7 @@ impl Scenario {
                 let reference = world.way(&stage.reference, self.client);
                 (exchange::offered(world, subject, way, (&stage.reference, reference), size, clients)?, 1)
             }
-            Load::Delay => (delay::run(world, way)?, 1),
+            Load::Delay => (delay::run(world, peer, way)?, 1),
             Load::Idle => (idle::run(world, peer, subject.index)?, 1),
             Load::Mixed => (mixed::run(world, subject, way)?, 1),
             // Its clients are others, who look for themselves.

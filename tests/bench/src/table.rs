@@ -30,6 +30,8 @@ pub struct Table {
     pub rounds: usize,
     /// Whether this was a trial.
     pub quick: bool,
+    /// The bound on send buffers, if it is not the kernel's.
+    pub send_buffer: Option<u64>,
     /// Who took part, and who did not.
     pub peers: Vec<Taking>,
     /// What was measured.
@@ -110,6 +112,7 @@ pub fn of(outcome: &Outcome, options: &Options) -> Table {
         cores: std::thread::available_parallelism().map_or(0, usize::from),
         rounds: options.rounds,
         quick: options.quick,
+        send_buffer: options.send_buffer,
         peers: outcome.taking.clone(),
         scenarios: parts.collect(),
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anabranch_lab::client::Protocol;
 use anabranch_lab::{Family, Link, Namespace, Topology};
@@ -57,8 +57,8 @@ pub struct World {
     pub built: Built,
     /// Small enough for a trial.
     pub quick: bool,
-    /// The rates that are 70 % of the reference's, once they are known.
-    pub offered: Mutex<HashMap<Protocol, f64>>,
+    /// The rates that are 70 % of the reference's, once they are known; the same for all networks.
+    pub offered: Arc<Mutex<HashMap<Protocol, f64>>>,
 }
 
 impl Client {
@@ -80,8 +80,8 @@ impl Client {
 }
 
 impl World {
-    /// Builds it and starts the origin.
-    pub fn start(quick: bool) -> Result<Self> {
+    /// Builds it and starts the origin; `send_buffer` bounds every send buffer (tcp_wmem), in bytes.
+    pub fn start(quick: bool, send_buffer: Option<u64>) -> Result<Self> {
         let topology = Topology::builder()
             .link(Link::new("one"))
             .link(Link::new("two"))
@@ -91,6 +91,9 @@ impl World {
             ns.sysctl("net.ipv4.ip_local_port_range", "10000 65000")?;
             ns.sysctl("net.ipv4.tcp_tw_reuse", "1")?;
             ns.sysctl("net.core.somaxconn", "8192")?;
+            if let Some(most) = send_buffer {
+                ns.sysctl("net.ipv4.tcp_wmem", &format!("4096 16384 {most}"))?;
+            }
         }
         // The machine's default may be another one, which a namespace may not change; peers cannot all be told.
         for (ns, routes) in [
@@ -117,7 +120,7 @@ impl World {
         let ports: Vec<_> =
             places.flat_map(|(i, _)| [(ORIGIN_TCP + i, Protocol::Tcp), (ORIGIN_MPTCP + i, Protocol::Mptcp)]).collect();
         let origin = Origin::start(&topology.origin, &ports)?;
-        Ok(Self { topology, origin, built: Built::new()?, quick, offered: Mutex::default() })
+        Ok(Self { topology, origin, built: Built::new()?, quick, offered: Arc::default() })
     }
 
     /// The value for a full run or for a trial.

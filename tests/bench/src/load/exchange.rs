@@ -49,7 +49,7 @@ pub struct Ticket {
     pub done: AtomicU64,
     /// What failed so far.
     pub errors: AtomicU64,
-    /// Set while times are noted.
+    /// Set while exchanges that begin are noted.
     pub noting: AtomicBool,
     /// Set when it shall end.
     pub stop: AtomicBool,
@@ -86,6 +86,8 @@ async fn client(load: Load, begun: Instant, number: u32, ticket: Arc<Ticket>, ke
     let (mut connection, mut seen) = (None, Vec::with_capacity(1024));
     while !ticket.stop.load(Ordering::Relaxed) {
         let mut since = Instant::now();
+        // What began while times are noted is noted, however late it ends: a stall must not hide itself.
+        let noted = ticket.noting.load(Ordering::Relaxed);
         if let Some(every) = every {
             if due > since {
                 sleep_until(due.into()).await;
@@ -101,7 +103,7 @@ async fn client(load: Load, begun: Instant, number: u32, ticket: Arc<Ticket>, ke
         match exchanged.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => {
                 ticket.done.fetch_add(1, Ordering::Relaxed);
-                if ticket.noting.load(Ordering::Relaxed) {
+                if noted {
                     kept.times.borrow_mut().push(since.elapsed().as_secs_f64() * 1e6);
                 }
             }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use std::io::{ErrorKind, Read, Write};
 
 use crate::load::{PATIENCE, Way};
+use crate::peer::Peer;
 use crate::sample::{Metric, Sample, sample};
 use crate::world::World;
 
@@ -20,7 +21,7 @@ pub(super) const METRICS: &[Metric] = &[
 ];
 
 /// Runs it once: CONNECTs with an echo, and GETs, one after the other.
-pub(super) fn run(world: &World, way: Way) -> Result<Sample> {
+pub(super) fn run(world: &World, peer: &Peer, way: Way) -> Result<Sample> {
     let (topology, exchanges) = (&world.topology, world.pick(60, 15));
     let near = Capture::start(&topology.edge, "p1", 512)?;
     let far = Capture::start(&topology.edge, "o0", 512)?;
@@ -31,17 +32,15 @@ pub(super) fn run(world: &World, way: Way) -> Result<Sample> {
             let mut answer = [0; 64];
             tunnel.write_all(&[b'!'; 64])?;
             tunnel.read_exact(&mut answer)?;
-            // Who knows no requests is measured by its tunnels.
+            if !peer.serves.requests {
+                continue;
+            }
             let mut asker = Via::Absolute(proxy).open(way.protocol, origin, PATIENCE)?;
             let request =
                 format!("GET http://{origin}/bytes/64 HTTP/1.1\r\nHost: {origin}\r\nConnection: close\r\n\r\n");
             asker.write_all(request.as_bytes())?;
-            match Head::read(&mut asker, Vec::new()) {
-                Ok(Some(head)) => asker.read_exact(&mut answer[head.rest.len().min(64)..])?,
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-                Err(error) => return Err(error),
-            }
+            let head = Head::read(&mut asker, Vec::new())?.ok_or(ErrorKind::UnexpectedEof)?;
+            asker.read_exact(&mut answer[head.rest.len().min(64)..])?;
         }
         Ok(())
     })??;

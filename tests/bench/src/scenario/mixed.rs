@@ -39,6 +39,8 @@ pub(super) fn run(world: &World, subject: &Subject, way: Way) -> Result<Sample> 
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| world.topology.client.run(|| sip_all(way, &meter, stopped)));
         let beside = wait(&meter).and_then(|()| {
+            // Until what stands between is full, it takes all there is for them, at once.
+            std::thread::sleep(Duration::from_millis(world.pick(2000, 1000)));
             let (bytes, from) = (meter.bytes(), Instant::now());
             let figures = fast()?;
             let asked = count(SLOW as u64) * count(SIP as u64) * from.elapsed().as_secs_f64() / EVERY.as_secs_f64();

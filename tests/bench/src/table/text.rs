@@ -7,7 +7,10 @@ impl Table {
     /// A table for a reader.
     pub fn text(&self) -> String {
         let trial = if self.quick { "; a trial: nothing to compare by" } else { "" };
-        let mut out = format!("Linux {}, {} cores, {} rounds{trial}\n\n", self.kernel, self.cores, self.rounds);
+        let buffers =
+            self.send_buffer.map_or_else(String::new, |most| format!(", send buffers of at most {most} bytes"));
+        let mut out =
+            format!("Linux {}, {} cores, {} rounds{buffers}{trial}\n\n", self.kernel, self.cores, self.rounds);
         for taking in &self.peers {
             let state = taking.absent.clone().unwrap_or_else(|| format!("MPTCP: {}", taking.mptcp));
             let version = taking.version.as_deref().unwrap_or_default();

@@ -16,7 +16,7 @@ fn peer(arguments: &'static str, mptcp: Mptcp) -> Peer {
         version: "-v",
     };
     let serves = Serves { tunnels: false, requests: true, keep_alive: true };
-    Peer { name: "stand-in", kind: Kind::Rival(recipe), serves, note: "" }
+    Peer { name: "stand-in", kind: Kind::Rival(recipe), serves, note: "", alone: false }
 }
 
 const FILES: &[(&str, &str)] = &[(
