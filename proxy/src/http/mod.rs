@@ -11,6 +11,8 @@ mod expect;
 pub(crate) mod fields;
 mod forward;
 pub(crate) mod framing;
+#[doc(hidden)]
+pub mod hot;
 mod local;
 pub mod refusal;
 mod serve;

@@ -86,8 +86,6 @@ async fn client(load: Load, begun: Instant, number: u32, ticket: Arc<Ticket>, ke
     let (mut connection, mut seen) = (None, Vec::with_capacity(1024));
     while !ticket.stop.load(Ordering::Relaxed) {
         let mut since = Instant::now();
-        // What began while times are noted is noted, however late it ends: a stall must not hide itself.
-        let noted = ticket.noting.load(Ordering::Relaxed);
         if let Some(every) = every {
             if due > since {
                 sleep_until(due.into()).await;
@@ -99,6 +97,8 @@ async fn client(load: Load, begun: Instant, number: u32, ticket: Arc<Ticket>, ke
             }
             due += every;
         }
+        // What began while times are noted is noted, however late it ends: a stall must not hide itself.
+        let noted = ticket.noting.load(Ordering::Relaxed);
         let exchanged = timeout(PATIENCE, load.exchange(&mut connection, &request, &mut seen)).await;
         match exchanged.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => {

@@ -1,5 +1,6 @@
 //! Requests and answers: processor time for each, how many a second, how long they take.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -82,10 +83,13 @@ pub(super) fn offered(
     clients: u32,
 ) -> Result<Sample> {
     let mut known = world.offered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let protocol = way.protocol;
-    if !known.contains_key(&protocol) {
-        let flat_out = run(world, reference, reference_way, (Kind::KeepAlive, size, clients, None))?;
-        known.insert(protocol, flat_out["rate"] * 0.7);
-    }
-    run(world, subject, way, (Kind::KeepAlive, size, clients, Some(known[&protocol])))
+    let rate = match known.entry(way.protocol) {
+        Entry::Occupied(known) => *known.get(),
+        Entry::Vacant(unknown) => {
+            let flat_out = run(world, reference, reference_way, (Kind::KeepAlive, size, clients, None))?;
+            *unknown.insert(flat_out["rate"] * 0.7)
+        }
+    };
+    drop(known);
+    run(world, subject, way, (Kind::KeepAlive, size, clients, Some(rate)))
 }
