@@ -22,5 +22,6 @@ fn a_request_is_absolute_for_a_proxy_alone() {
             .starts_with("GET http://10.0.0.9:80/bytes/5 HTTP/1.1\r\nHost: 10.0.0.9:80\r\n\r\n")
     );
     assert!(through.request(5, false, false).starts_with("GET /bytes/5 "));
+    assert!(way(None).request(5, true, true).starts_with("GET /bytes/5 "));
     assert!(way(None).request(5, true, true).ends_with("\r\nConnection: close\r\n\r\n"));
 }
