@@ -59,6 +59,8 @@ int bind(int fd, const struct sockaddr *address, socklen_t length)
         int mptcp = socket(option(fd, SOL_SOCKET, SO_DOMAIN), SOCK_STREAM, IPPROTO_MPTCP);
         if (mptcp >= 0) {
             copy(fd, mptcp);
+            /* Joined subflows follow the listener, whatever their route says. */
+            setsockopt(mptcp, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
             dup3(mptcp, fd, fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
             close(mptcp);
         }

@@ -10,5 +10,6 @@ pub mod peer;
 pub mod run;
 pub mod sample;
 pub mod scenario;
+pub mod settle;
 pub mod table;
 pub mod world;

@@ -10,7 +10,7 @@ pub mod exchange;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_lab::client::Protocol;
@@ -36,14 +36,34 @@ pub struct Meter {
     pub started: AtomicU64,
     /// What failed.
     pub errors: AtomicU64,
+    /// Set when the load shall come to its end.
+    pub ending: AtomicBool,
 }
 
 impl Meter {
+    /// Whether the load shall come to its end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Lets it, and awaits its streams.
+    pub(crate) async fn end(&self, streams: tokio::task::LocalSet) {
+        self.ending.store(true, Ordering::Relaxed);
+        // One that does not end is cut off, and shows in what the next one waits for.
+        drop(timeout(ENDING, streams).await);
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
+
+/// A transfer of more than any run carries: it ends when it is told to.
+pub const WITHOUT_END: u64 = 1 << 50;
+/// So long what is on its way may take to be read once a load has come to its end. A client that goes while bytes come to it leaves
+/// them in the kernel's memory, and the sender probing its closed window, for a minute: who is measured next would stall for that.
+pub const ENDING: Duration = Duration::from_secs(10);
 
 /// How a client reaches what it wants.
 #[derive(Debug, Clone, Copy)]

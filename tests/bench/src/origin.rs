@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,13 +20,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::load::{CHUNK, Meter, drain_into, runtime};
+use crate::load::{CHUNK, Meter, WITHOUT_END, drain_into, runtime};
 
 /// A running origin.
 #[derive(Debug)]
 pub struct Origin {
     /// What it received of uploads.
     pub meter: Arc<Meter>,
+    /// How often transfers without end were told to end.
+    ended: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,14 +40,14 @@ impl Origin {
             ns.run(|| ports.iter().map(|&(port, protocol)| listen(port, protocol)).collect::<io::Result<Vec<_>>>());
         let listeners = listeners?.context("the origin cannot listen")?;
         let (stop, stopped) = oneshot::channel();
-        let meter = Arc::new(Meter::default());
-        let shared = Arc::clone(&meter);
+        let (meter, ended) = (Arc::<Meter>::default(), Arc::<AtomicU64>::default());
+        let shared = Shared { meter: Arc::clone(&meter), ended: Arc::clone(&ended) };
         let work = move || {
             let served = runtime().and_then(|runtime| {
                 runtime.block_on(async {
                     let local = tokio::task::LocalSet::new();
                     for listener in listeners {
-                        local.spawn_local(accept(TcpListener::from_std(listener)?, Arc::clone(&shared)));
+                        local.spawn_local(accept(TcpListener::from_std(listener)?, shared.clone()));
                     }
                     // Either it is told to stop, or whoever could tell is gone.
                     drop(local.run_until(stopped).await);
@@ -55,7 +58,21 @@ impl Origin {
             drop(served);
         };
         let thread = ns.run(|| std::thread::Builder::new().name("origin".into()).spawn(work))?;
-        Ok(Self { meter, stop: Some(stop), thread: Some(thread.context("cannot start the origin")?) })
+        Ok(Self { meter, ended, stop: Some(stop), thread: Some(thread.context("cannot start the origin")?) })
+    }
+}
+
+/// What all connections share.
+#[derive(Debug, Clone)]
+struct Shared {
+    meter: Arc<Meter>,
+    ended: Arc<AtomicU64>,
+}
+
+impl Origin {
+    /// Ends every transfer without end; what has been sent is still delivered.
+    pub fn end_transfers(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -76,22 +93,22 @@ fn listen(port: u16, protocol: Protocol) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-async fn accept(listener: TcpListener, meter: Arc<Meter>) {
-    let meter = Rc::new(meter);
+async fn accept(listener: TcpListener, shared: Shared) {
+    let shared = Rc::new(shared);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, at worst: they come back as connections end.
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
-        let meter = Rc::clone(&meter);
+        let shared = Rc::clone(&shared);
         // A connection that fails ends alone; its client tells what it missed.
-        tokio::task::spawn_local(async move { drop(serve(stream, &meter).await) });
+        tokio::task::spawn_local(async move { drop(serve(stream, &shared).await) });
     }
 }
 
 /// Answers until the peer ends.
-async fn serve(mut stream: TcpStream, meter: &Meter) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     // A small one: thousands of idle connections are held at once.
     let mut seen = Vec::with_capacity(512);
@@ -103,8 +120,12 @@ async fn serve(mut stream: TcpStream, meter: &Meter) -> io::Result<()> {
             seen.drain(..head.length);
             match head.ask {
                 Ask::Tunnel => stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?,
+                Ask::Bytes(WITHOUT_END) => {
+                    send_until_told(&mut stream, &shared.ended).await?;
+                    break;
+                }
                 Ask::Bytes(size) => send(&mut stream, size).await?,
-                Ask::Sink => drain_into(&stream, meter).await?,
+                Ask::Sink => drain_into(&stream, &shared.meter).await?,
                 Ask::Else => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?,
             }
             if head.close {
@@ -133,6 +154,16 @@ async fn send(stream: &mut TcpStream, size: u64) -> io::Result<()> {
         let part = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         stream.write_all(&piece[..part]).await?;
         left -= part as u64;
+    }
+    Ok(())
+}
+
+async fn send_until_told(stream: &mut TcpStream, ended: &AtomicU64) -> io::Result<()> {
+    let born = ended.load(Ordering::Relaxed);
+    stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {WITHOUT_END}\r\n\r\n").as_bytes()).await?;
+    let piece = stream::window(0, CHUNK);
+    while ended.load(Ordering::Relaxed) == born {
+        stream.write_all(piece).await?;
     }
     Ok(())
 }

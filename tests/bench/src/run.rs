@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::peer::{self, Kind, PEERS, Peer, Running, Unusable, version};
 use crate::sample::Sample;
 use crate::scenario::{Crowd, Scenario, Stage, all};
+use crate::settle;
 use crate::world::{Client, FIRST_PORT, Subject, World};
 
 /// What to run.
@@ -69,6 +70,8 @@ pub struct Outcome {
     pub taking: Vec<Taking>,
     /// Every run.
     pub measured: Vec<Measured>,
+    /// Runs that began while others still had a hold on the machine: scenario, peer, round, what.
+    pub unsettled: Vec<(usize, &'static str, usize, String)>,
     /// Who has no part in which scenario, and why.
     pub excluded: Vec<(String, &'static str, String)>,
 }
@@ -129,7 +132,7 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Outcome> {
         entrants.extend(entrant);
         taking.push(told);
     }
-    let mut outcome = Outcome { scenarios, taking, measured: Vec::new(), excluded: Vec::new() };
+    let mut outcome = Outcome { scenarios, taking, measured: Vec::new(), unsettled: Vec::new(), excluded: Vec::new() };
     for round in 0..options.rounds {
         for number in 0..outcome.scenarios.len() {
             // Each round begins with another one, so that no one always runs in another one's wake.
@@ -141,14 +144,18 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Outcome> {
                     }
                     continue;
                 }
+                // What the one before left behind must not be this one's.
+                std::thread::sleep(Duration::from_millis(100));
+                if let Some(words) = settle::wait()? {
+                    tell(&format!("     {}, {}: {words}", scenario.name, entrants[at].peer.name));
+                    outcome.unsettled.push((number, entrants[at].peer.name, round, words));
+                }
                 let reference = reference(&entrants, at);
                 let Place { world, crowd } = &mut places[entrants[at].place];
                 let mut stage = Stage { world, crowd, reference };
                 let result = measure(&scenario, &mut stage, &mut entrants[at]);
                 tell(&line(&scenario, entrants[at].peer.name, round, &result));
                 outcome.measured.push(Measured { scenario: number, peer: entrants[at].peer.name, round, result });
-                // What it left behind is cleared away before the next one's turn.
-                std::thread::sleep(Duration::from_millis(100));
             }
         }
     }

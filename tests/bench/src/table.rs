@@ -47,6 +47,8 @@ pub struct Part {
     pub figures: Vec<Figure>,
     /// Who had no part in it, and why.
     pub excluded: Vec<(&'static str, String)>,
+    /// What began before the machine was calm, with peer and round.
+    pub unsettled: Vec<String>,
     /// What went wrong, with peer and round.
     pub failures: Vec<String>,
 }
@@ -98,6 +100,12 @@ pub fn of(outcome: &Outcome, options: &Options) -> Table {
             name: scenario.name.clone(),
             figures: scenario.metrics.iter().map(|metric| figure(metric, &runs, options.rounds)).collect(),
             excluded: excluded.map(|(_, peer, why)| (*peer, why.clone())).collect(),
+            unsettled: outcome
+                .unsettled
+                .iter()
+                .filter(|(at, ..)| *at == number)
+                .map(|(_, peer, round, words)| format!("{peer}, round {}: {words}", round + 1))
+                .collect(),
             failures: runs
                 .iter()
                 .filter_map(|run| {

@@ -12,10 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::{CHUNK, Meter, Way, drain_into, runtime};
-
-/// More than any run carries.
-const WITHOUT_END: u64 = 1 << 50;
+use super::{CHUNK, Meter, WITHOUT_END, Way, drain_into, runtime};
 
 /// Opens `count` tunnels by `way` and lets each carry, until the other end of `stop` is dropped.
 ///
@@ -34,13 +31,18 @@ pub fn run(
         for _ in 0..count {
             let (meter, failed) = (Arc::clone(meter), Rc::clone(&failed));
             local.spawn_local(async move {
-                if let Err(error) = carry(way, direction, &meter).await {
+                let carried = carry(way, direction, &meter).await;
+                // How a stream ends once all is over says nothing about it.
+                if let Err(error) = carried
+                    && !meter.is_ending()
+                {
                     meter.errors.fetch_add(1, Ordering::Relaxed);
                     failed.borrow_mut().get_or_insert(error);
                 }
             });
         }
         drop(local.run_until(stop).await);
+        meter.end(local).await;
         failed.take().map_or(Ok(()), Err)
     })
 }
@@ -56,14 +58,17 @@ async fn carry(way: Way, direction: client::Way, meter: &Meter) -> io::Result<()
             let origin = way.origin;
             let head = format!("PUT /sink HTTP/1.1\r\nHost: {origin}\r\nContent-Length: {WITHOUT_END}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
-            send(&mut stream).await
+            send(&mut stream, meter).await
         }
     }
 }
 
-async fn send(stream: &mut TcpStream) -> io::Result<()> {
+async fn send(stream: &mut TcpStream, meter: &Meter) -> io::Result<()> {
     let piece = stream::window(0, CHUNK);
-    loop {
+    while !meter.is_ending() {
         stream.write_all(piece).await?;
     }
+    stream.shutdown().await?;
+    // The origin's own end: all has arrived.
+    drain_into(stream, &Meter::default()).await
 }

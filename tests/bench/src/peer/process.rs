@@ -176,6 +176,8 @@ fn command(recipe: &Recipe, program: &Path, built: &Built, port: u16) -> (Vec<St
     let mut words: Vec<String> = Vec::new();
     if let Some(user) = recipe.user {
         words.extend(["setpriv", "--reuid", user, "--regid", user, "--clear-groups"].map(String::from));
+        // For the congestion control of its listener, where an administrator has not allowed it to everybody.
+        words.extend(["--inh-caps", "+net_admin", "--ambient-caps", "+net_admin"].map(String::from));
     }
     let how = match (recipe.mptcp, &built.listen) {
         (Mptcp::Own, _) => "its own",

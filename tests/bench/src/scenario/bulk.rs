@@ -32,6 +32,7 @@ pub(super) fn run(
     std::thread::scope(|scope| {
         let client = scope.spawn(|| world.topology.client.run(|| bulk::run(way, streams, direction, &own, stopped)));
         let measured = wait(&own, all).then(|| measure(world, subject, meter)).transpose();
+        world.origin.end_transfers();
         drop(stop);
         let ended = client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         match (measured?, ended) {

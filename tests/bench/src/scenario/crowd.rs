@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::Stage;
-use crate::load::{Meter, PATIENCE, Way, drain_into, runtime};
+use crate::load::{Meter, PATIENCE, WITHOUT_END, Way, drain_into, runtime};
 use crate::sample::{Look, Metric, Sample, count, sample};
 use crate::world::{Subject, cubic};
 
@@ -93,6 +93,7 @@ pub(super) fn run(stage: &mut Stage<'_>, subject: &Subject, way: Way) -> Result<
     std::thread::scope(|scope| {
         let client = scope.spawn(|| drain_all(streams, &meters, stopped));
         let measured = measure(world.pick((1500, 5000), (1000, 1500)), subject, &meters);
+        world.origin.end_transfers();
         drop(stop);
         client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         measured
@@ -104,7 +105,7 @@ fn open(ns: &Namespace, number: u8, way: Way) -> Result<std::net::TcpStream> {
     let edge = std::net::Ipv4Addr::new(10, number, 1, 1);
     let via = way.proxy.map_or(Via::Direct, |proxy| Via::Connect((edge, proxy.port()).into()));
     let mut stream = ns.run(|| via.open(Protocol::Mptcp, way.origin, PATIENCE))?.context("cannot open a tunnel")?;
-    stream.write_all(way.request(1 << 40, false, false).as_bytes()).context("cannot ask")?;
+    stream.write_all(way.request(WITHOUT_END, false, false).as_bytes()).context("cannot ask")?;
     stream.set_nonblocking(true).context("cannot share a socket")?;
     Ok(stream)
 }
@@ -135,8 +136,8 @@ fn drain_all(
             // One that is cut off shows as one that got little.
             local.spawn_local(async move { drop(drain_into(&stream, &meter).await) });
         }
-        // It is let go at the end.
         drop(local.run_until(stop).await);
+        Meter::default().end(local).await;
         Ok(())
     })
 }

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 
 use super::exchange;
 use crate::load::exchange::Kind;
-use crate::load::{Meter, PATIENCE, Way, runtime};
+use crate::load::{Meter, PATIENCE, WITHOUT_END, Way, drain_into, runtime};
 use crate::sample::{Metric, Sample, count, sample};
 use crate::world::{Subject, World};
 
@@ -46,6 +46,7 @@ pub(super) fn run(world: &World, subject: &Subject, way: Way) -> Result<Sample> 
             let asked = count(SLOW as u64) * count(SIP as u64) * from.elapsed().as_secs_f64() / EVERY.as_secs_f64();
             Ok((figures, count(meter.bytes() - bytes) / asked))
         });
+        world.origin.end_transfers();
         drop(stop);
         slow.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?.context("the slow ones cannot run")?;
         let (beside, got) = beside?;
@@ -79,20 +80,21 @@ fn sip_all(way: Way, meter: &Arc<Meter>, stop: oneshot::Receiver<()>) -> io::Res
         for _ in 0..SLOW {
             let meter = Arc::clone(meter);
             local.spawn_local(async move {
-                if sip(way, &meter).await.is_err() {
+                // How it ends once all is over says nothing.
+                if sip(way, &meter).await.is_err() && !meter.is_ending() {
                     meter.errors.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        // It is let go at the end.
         drop(local.run_until(stop).await);
+        meter.end(local).await;
         Ok(())
     })
 }
 
 async fn sip(way: Way, meter: &Meter) -> io::Result<()> {
     let mut stream = way.connect().await?;
-    stream.write_all(way.request(1 << 40, true, false).as_bytes()).await?;
+    stream.write_all(way.request(WITHOUT_END, true, false).as_bytes()).await?;
     let (mut cup, mut first) = (vec![0; SIP], true);
     loop {
         let got = stream.read(&mut cup).await?;
@@ -101,6 +103,9 @@ async fn sip(way: Way, meter: &Meter) -> io::Result<()> {
         }
         meter.bytes.fetch_add(got as u64, Ordering::Relaxed);
         meter.started.fetch_add(u64::from(std::mem::take(&mut first)), Ordering::Relaxed);
+        if meter.is_ending() {
+            return drain_into(&stream, meter).await;
+        }
         tokio::time::sleep(EVERY).await;
     }
 }

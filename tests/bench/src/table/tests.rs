@@ -81,12 +81,18 @@ fn the_text_names_who_is_missing_and_what_failed() {
     let absent = Some("MISSING: squid is not installed".to_owned());
     let taking = vec![Taking { peer: "squid", version: None, mptcp: "-".into(), absent, note: "" }];
     let excluded = vec![(name, "nginx", "no CONNECT".to_owned())];
-    let outcome = Outcome { scenarios: vec![scenario], taking, measured: rounds(), excluded };
+    let unsettled = vec![(0, "squid", 1, "no calm".to_owned())];
+    let outcome = Outcome { scenarios: vec![scenario], taking, measured: rounds(), unsettled, excluded };
     let table = of(&outcome, &Options { rounds: 2, ..Options::default() });
     let text = table.text();
-    for part in
-        ["MISSING: squid", "- nginx: no CONNECT", "! haproxy-bulk, round 2: it broke", "haproxy-bulk *", "0.700"]
-    {
+    for part in [
+        "MISSING: squid",
+        "- nginx: no CONNECT",
+        "! haproxy-bulk, round 2: it broke",
+        "~ squid, round 2: no calm",
+        "haproxy-bulk *",
+        "0.700",
+    ] {
         assert!(text.contains(part) || part == "0.700" && text.contains("0.70 "), "{part} in\n{text}");
     }
     assert!(!table.is_empty());

@@ -39,6 +39,9 @@ impl Part {
         for (peer, why) in &self.excluded {
             out.push_str(&format!("    - {peer}: {why}\n"));
         }
+        for words in &self.unsettled {
+            out.push_str(&format!("    ~ {words}\n"));
+        }
         for failure in &self.failures {
             out.push_str(&format!("    ! {failure}\n"));
         }
