@@ -16,7 +16,10 @@ RESULTS ?= docs/results
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help run demo test check lab fuzz deb build lint deny docs scripts setup-run setup-lab setup-test setup-fuzz setup-deb
+# What `make bench` is told besides: `make bench BENCH="--rounds 9 --scenario bulk"`; see `bench --help`.
+BENCH ?=
+
+.PHONY: help run demo test check lab bench fuzz deb build lint deny docs scripts setup-run setup-lab setup-bench setup-test setup-fuzz setup-deb
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -36,6 +39,11 @@ check: setup-test lint deny docs scripts ## Formatting, lints, licences and sour
 
 lab: setup-lab build ## Every experiment in full; the results go to docs/results/
 	@tests/experiments.sh $(RESULTS)
+
+bench: setup-bench build ## anabranch beside HAProxy, Squid and others, and the bare kernel: one table; BENCH="--quick" for a trial
+	@cargo build --release --locked -p anabranch-bench
+	@mkdir -p $(RESULTS)
+	@$(TARGET)/release/bench --save $(RESULTS)/bench.json --plot $(RESULTS)/bench.svg $(BENCH)
 
 fuzz: setup-fuzz ## Arbitrary bytes for whatever reads bytes, FUZZ_SECONDS (600) for each target
 	@sniffer/fuzz/run.sh $(TARGET)/fuzz $(FUZZ_SECONDS)
@@ -64,6 +72,9 @@ setup-run:
 
 setup-lab:
 	@deploy/bootstrap.sh lab
+
+setup-bench:
+	@deploy/bootstrap.sh bench
 
 setup-test:
 	@deploy/bootstrap.sh test

@@ -3,7 +3,8 @@
 #
 #     deploy/bootstrap.sh run     compiler and curl
 #     deploy/bootstrap.sh lab     and the tools of the lab: network, nginx, clients
-#     deploy/bootstrap.sh test    and what `make check` runs
+#     deploy/bootstrap.sh bench   what `lab` needs, and the proxies that `make bench` measures beside anabranch
+#     deploy/bootstrap.sh test    what `lab` needs, and what `make check` runs
 #     deploy/bootstrap.sh deb     what `run` needs, and the tools that make a package
 #     deploy/bootstrap.sh fuzz    what `run` needs, a C++ compiler and cargo-fuzz
 #
@@ -15,15 +16,15 @@ set -eu
 cd "$(dirname "$0")/.."
 # An ordinary user's PATH on Debian leaves out where nft, tc and nginx live.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-need=${1:?run, lab, test, deb or fuzz}
+need=${1:?run, lab, bench, test, deb or fuzz}
 
 # program:package, one a line. The header stands for what a compiler needs besides itself.
 case $need in
     run) level=1 ;;
-    lab) level=2 ;;
+    lab | bench) level=2 ;;
     test) level=3 ;;
     deb | fuzz) level=1 ;;
-    *) echo "bootstrap: $need is none of run, lab, test, deb, fuzz" >&2; exit 64 ;;
+    *) echo "bootstrap: $need is none of run, lab, bench, test, deb, fuzz" >&2; exit 64 ;;
 esac
 wanted="cc:gcc /usr/include/stdio.h:libc6-dev curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates"
 if [ "$level" -ge 2 ]; then
@@ -35,6 +36,9 @@ if [ "$level" -ge 3 ]; then
 fi
 if [ "$need" = deb ]; then
     wanted="$wanted dpkg-shlibdeps:dpkg-dev strip:binutils"
+fi
+if [ "$need" = bench ]; then
+    wanted="$wanted haproxy:haproxy squid:squid traffic_server:trafficserver tinyproxy:tinyproxy setpriv:util-linux"
 fi
 if [ "$need" = fuzz ]; then
     # libFuzzer comes as source.
@@ -75,12 +79,14 @@ install_packages() {
     # shellcheck disable=SC2086
     apt install --yes --no-install-recommends $missing ||
         { apt update && apt install --yes --no-install-recommends $missing; }
-    case " $missing " in
-        *" nginx-light "*)
-            # Wanted as a program in the lab's namespaces, not as a server of this machine at its next start.
-            if command -v systemctl >/dev/null 2>&1; then as_root systemctl --quiet disable nginx 2>/dev/null || true; fi
-            ;;
-    esac
+    for service in nginx haproxy squid trafficserver tinyproxy; do
+        case " $missing " in
+            *" $service "* | *" $service-light "*)
+                # Wanted as a program in the lab's namespaces, not as a server of this machine at its next start.
+                if command -v systemctl >/dev/null 2>&1; then as_root systemctl --quiet disable "$service" 2>/dev/null || true; fi
+                ;;
+        esac
+    done
 }
 
 if [ -n "$missing" ]; then

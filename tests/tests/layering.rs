@@ -28,6 +28,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("anabranch-lab", &["anabranch-kernel", "anabranch-sniffer"]),
+    (
+        "anabranch-bench",
+        &[
+            "anabranch",
+            "anabranch-config",
+            "anabranch-kernel",
+            "anabranch-sniffer",
+            "anabranch-throttle",
+            "anabranch-lab",
+        ],
+    ),
     ("anabranch-sniffer-fuzz", &["anabranch-sniffer"]),
     (
         "anabranch-tests",

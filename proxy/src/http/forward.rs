@@ -138,7 +138,7 @@ fn last_hop(request: &mut Request<Incoming>) -> Result<Option<Response<ReplyBody
 }
 
 /// Turns the request as the client sent it into the one the origin gets (RFC 9110 §7.6, RFC 9112 §3.2).
-fn rewrite(
+pub(super) fn rewrite(
     request: &mut Request<Incoming>,
     target: &Target,
     upgrade: Option<&HeaderValue>,

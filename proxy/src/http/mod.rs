@@ -12,6 +12,8 @@ mod expect;
 pub(crate) mod fields;
 mod forward;
 pub(crate) mod framing;
+#[doc(hidden)]
+pub mod hot;
 mod local;
 mod pac;
 pub mod refusal;

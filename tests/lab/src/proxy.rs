@@ -290,7 +290,7 @@ const PREFIX: &str = "anabranch-lab-";
 /// Makes a directory that no other run of the lab uses, open to its owner only.
 ///
 /// The first one of a process also removes what killed runs have left.
-pub(crate) fn private_directory(what: &str) -> Result<PathBuf> {
+pub fn private_directory(what: &str) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     if number == 0 {

@@ -28,12 +28,16 @@ const FLOOR: f64 = 1.5;
 /// Times of one side (proxy or floor).
 ///
 /// Units: µs.
-#[derive(Default)]
-struct Times {
-    connect: Vec<f64>,
-    request: Vec<f64>,
-    to_origin: Vec<f64>,
-    to_client: Vec<f64>,
+#[derive(Debug, Default)]
+pub struct Times {
+    /// From a CONNECT to the SYN it causes.
+    pub connect: Vec<f64>,
+    /// From a GET to the SYN or the request it causes.
+    pub request: Vec<f64>,
+    /// What begins with `!!!!`, towards the origin.
+    pub to_origin: Vec<f64>,
+    /// The same, and answers, towards the client.
+    pub to_client: Vec<f64>,
 }
 
 fn measure(options: &Options) -> Result<Report> {
@@ -127,7 +131,7 @@ fn look(frame: &Frame, near: bool) -> Option<Seen<'_>> {
 
 /// Pairs what went in on one side with what came out on the other. Exchanges follow one another, so the next fitting
 /// segment is the right one.
-fn correlate(times: &mut Times, near: &Recording, far: &Recording) {
+pub fn correlate(times: &mut Times, near: &Recording, far: &Recording) {
     let mut seen: Vec<_> = near.frames.iter().filter_map(|frame| look(frame, true)).collect();
     seen.extend(far.frames.iter().filter_map(|frame| look(frame, false)));
     seen.sort_by_key(|s| s.at);
