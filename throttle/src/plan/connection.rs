@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anabranch_sniffer::FourTuple;
+
 use super::goal::Goal;
 use super::order::Ordered;
 use super::{FROM_ACCEPT, Planner};
@@ -9,8 +11,9 @@ use crate::intent::Decisions;
 use crate::op::Op;
 use crate::view::{self, ConnectionKey, SubflowKey, View};
 
-/// A connection that was let go because a subflow died is held again when another has lived for so long.
-const TOGETHER: Duration = Duration::from_millis(300);
+/// Nobody is put on a subflow that has lived for less, unless the connection is as new: it is still finding its rate, and what it
+/// loses by sending too much at first takes it that long to make good.
+const PROVEN: Duration = Duration::from_secs(1);
 
 /// The least a connection may be bound to, and the most.
 const SMALL: u32 = 4 * 1024;
@@ -30,10 +33,8 @@ pub(super) struct Connection {
     pub(super) bound: Option<u32>,
     /// It was bound when it was accepted, as far as can be told, and nobody has said anything else yet.
     from_accept: bool,
-    /// It was let go: held again when this has passed since another subflow lives.
-    lifted: bool,
-    /// Since when it has had a live subflow that nobody holds.
-    together: Option<Duration>,
+    /// Since when each of its subflows has lived.
+    lives: Vec<(FourTuple, Duration)>,
     /// Its subflows' priorities cannot be changed: it began under another path manager.
     pub(super) cannot_demote: Option<String>,
 }
@@ -47,8 +48,7 @@ impl Connection {
             counted: 0,
             bound: accepted,
             from_accept: accepted.is_some(),
-            lifted: false,
-            together: None,
+            lives: Vec::new(),
             cannot_demote: None,
         }
     }
@@ -65,19 +65,17 @@ impl Connection {
         (self.bound, self.from_accept) = (bytes, false);
     }
 
-    /// Whether its subflows may be held under `steer`, where one that nobody holds lives or not.
-    pub(super) fn may_be_held(&mut self, free_lives: bool, was_held: bool, now: Duration) -> bool {
-        if !free_lives {
-            self.lifted |= was_held;
-            self.together = None;
-            return false;
-        }
-        let since = *self.together.get_or_insert(now);
-        if self.lifted && now.saturating_sub(since) < TOGETHER {
-            return false;
-        }
-        self.lifted = false;
-        true
+    /// Takes in which of its subflows live.
+    pub(super) fn live(&mut self, flows: impl Iterator<Item = FourTuple>, now: Duration) {
+        let known = std::mem::take(&mut self.lives);
+        let since = |flow| known.iter().find(|(one, _)| *one == flow).map_or(now, |(_, since)| *since);
+        self.lives = flows.map(|flow| (flow, since(flow))).collect();
+    }
+
+    /// Whether its subflows may be held under `steer`, where these live and are left to it.
+    pub(super) fn may_be_held(&self, free: &[FourTuple], now: Duration) -> bool {
+        let since = self.lives.iter().filter(|(flow, _)| free.contains(flow)).map(|(_, since)| *since).min();
+        since.is_some_and(|since| since.saturating_sub(self.seen) < SETTLED || now.saturating_sub(since) >= PROVEN)
     }
 }
 

@@ -81,22 +81,23 @@ impl Planner {
                 (key, subflow, intent, verdict)
             })
             .collect();
-        let is_free =
-            |verdict: &Verdict, intent: &Option<&Intent>| intent.is_none() || matches!(verdict, Verdict::Paused(_));
-        let free_lives = wanted.iter().any(|(key, subflow, intent, verdict)| {
-            subflow.is_live()
-                && subflow.verified
-                && !subflow.backup_by_client
-                && is_free(verdict, intent)
-                && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
-        });
+        let live = |subflow: &view::Subflow| subflow.is_live() && subflow.verified && !subflow.backup_by_client;
+        let is_free = |flow| {
+            wanted.iter().any(|(key, subflow, intent, verdict)| {
+                key.flow == flow
+                    && live(subflow)
+                    && (intent.is_none() || matches!(verdict, Verdict::Paused(_)))
+                    && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
+            })
+        };
         let steered =
             wanted.iter().any(|(_, _, intent, _)| intent.is_some_and(|intent| intent.enforce == Enforce::Steer));
-        let was_held = connection.keyed().any(|(key, _)| self.subflows.get(&key).is_some_and(Subflow::is_held));
+        let flows: Vec<_> = wanted.iter().filter(|(_, subflow, ..)| live(subflow)).map(|(key, ..)| key.flow).collect();
+        let free: Vec<_> = flows.iter().copied().filter(|flow| is_free(*flow)).collect();
+        let lives = !flows.is_empty();
         let known = self.connection(connection.key);
-        let may_steer = steered && known.may_be_held(free_lives, was_held, now);
-        let lives =
-            wanted.iter().any(|(_, subflow, ..)| subflow.is_live() && subflow.verified && !subflow.backup_by_client);
+        known.live(flows.into_iter(), now);
+        let may_steer = steered && known.may_be_held(&free, now);
         let is_ours = !self.leaving && (steered || connection.keyed().any(|(key, _)| self.subflows.contains_key(&key)));
         for (key, subflow, intent, verdict) in wanted {
             let contract = intent.is_some_and(|intent| intent.enforce == Enforce::Always);

@@ -138,11 +138,6 @@ impl Subflow {
         self.demoted.is_some() || self.paced.is_some() || self.download.is_some() || self.upload.is_some()
     }
 
-    /// It is held, or about to be.
-    pub(super) fn is_held(&self) -> bool {
-        self.is_touched() || self.goal != Goal::Free
-    }
-
     /// It is on its way to another state, and not waiting for another try.
     pub(super) fn moves(&self, now: Duration) -> bool {
         let drains = self.demoted.is_some_and(|since| now.saturating_sub(since) < DRAINING);

@@ -237,7 +237,8 @@ fn a_contract_holds_the_last_subflow_too() {
     }
 }
 
-/// Held again only when another one has lived for a while: one that comes and goes does not make it flap.
+/// Held again only when another one has lived for a while: one that comes and goes does not make it flap, and one that has just come
+/// is still finding its rate.
 #[test]
 fn what_was_let_go_is_held_again_after_a_while() {
     let mut world = World::new(ALL);
@@ -250,14 +251,48 @@ fn what_was_let_go_is_held_again_after_a_while() {
     assert!(world.kernel.demoted.is_empty());
     for _ in 0..5 {
         let other = world.join(0, 1);
-        world.run(millis(250));
+        world.run(millis(850));
         assert!(world.kernel.demoted.is_empty());
         world.kill(other);
         world.run(millis(100));
     }
     world.join(0, 1);
-    world.run(millis(600));
+    world.run(millis(1_300));
     assert_eq!(world.kernel.demoted.iter().collect::<Vec<_>>(), [&subflows[0]]);
+}
+
+/// The same where nothing was wanted of it when the other one came.
+#[test]
+fn nobody_is_put_on_what_has_just_come() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0]);
+    world.run(seconds(3));
+    world.join(0, 1);
+    world.run(millis(200));
+    world.wants[0] = steer(Wanted::Backup);
+    world.run(millis(600));
+    assert!(world.kernel.demoted.is_empty());
+    world.run(millis(500));
+    assert_eq!(world.kernel.demoted.iter().collect::<Vec<_>>(), [&subflows[0]]);
+}
+
+/// What nothing gets through is kept out of the scheduler's way where a policy has a hand in the connection, and only there.
+#[test]
+fn what_is_dead_is_a_backup_until_something_gets_through() {
+    let mut world = World::new(ALL);
+    let ours = world.connect(&[0, 1]);
+    let others = world.connect(&[1, 1]);
+    world.wants[0] = steer(Wanted::Rate(2));
+    world.run(seconds(2));
+    for key in [ours[1], others[1]] {
+        world.subflow(key).timeouts = 1;
+    }
+    world.run(millis(300));
+    assert_eq!(world.kernel.demoted.iter().collect::<Vec<_>>(), [&ours[1]]);
+    world.subflow(ours[1]).timeouts = 0;
+    world.wants[0] = None;
+    world.run(seconds(2));
+    assert!(world.kernel.demoted.is_empty());
 }
 
 #[test]
@@ -273,7 +308,7 @@ fn what_is_not_verified_is_neither_held_nor_a_way_out() {
     world.run(seconds(1));
     assert_eq!(world.said("demote"), 0);
     world.subflow(subflows[1]).verified = true;
-    world.run(seconds(1));
+    world.run(millis(1_200));
     assert_eq!(world.said("demote"), 1);
 }
 

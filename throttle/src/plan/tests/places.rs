@@ -56,6 +56,17 @@ fn a_higher_rate_has_places_for_all() {
     assert!(world.is_untouched());
 }
 
+/// What is too small for one is nobody's, as long as each has another way.
+#[test]
+fn a_rate_too_small_for_one_has_no_places() {
+    let (mut world, all) = crowd();
+    for (kbit, places) in [(300, 1), (200, 0)] {
+        world.wants[0] = steer(Wanted::Kbit(kbit));
+        world.run(seconds(3));
+        assert_eq!(inside(&world, &all).len(), places, "{kbit} kbit/s");
+    }
+}
+
 /// A contract that holds all subflows of a connection: some wait, and never all of them.
 #[test]
 fn the_last_one_is_not_kept_out() {

@@ -33,6 +33,8 @@ pub(super) enum Wanted {
     Closed,
     /// So many Mbit/s, all connections together.
     Rate(u64),
+    /// So many kbit/s, all connections together.
+    Kbit(u64),
     /// So many Mbit/s each connection, from the client as well.
     Both(u64),
 }
@@ -206,7 +208,7 @@ impl World {
 
     pub(super) fn class(&self, key: SubflowKey, direction: Direction) -> Option<ClassKey> {
         let scope = match self.wants[path(key)].as_ref()?.hold {
-            Wanted::Rate(_) if direction == Direction::Download => Scope::Policy,
+            Wanted::Rate(_) | Wanted::Kbit(_) if direction == Direction::Download => Scope::Policy,
             Wanted::Both(_) => Scope::Connection(key.connection),
             _ => return None,
         };
@@ -221,12 +223,17 @@ impl World {
             if !subflow.verified || !subflow.established {
                 continue;
             }
-            let rate = |rate: u64| Ceiling { rate: mbit(rate), ceil: None, burst: None };
-            let of = |direction, mbit| self.class(key, direction).map(|class| (class, rate(mbit)));
+            let rate = |rate| Ceiling { rate, ceil: None, burst: None };
+            let of_rate = |direction, bits| self.class(key, direction).map(|class| (class, rate(bits)));
+            let of = |direction, rate| of_rate(direction, mbit(rate));
             let hold = match want.hold {
                 Wanted::Backup => Hold::Backup,
                 Wanted::Closed => Hold::Closed,
                 Wanted::Rate(mbit) => Hold::Rate { download: of(Direction::Download, mbit), upload: None },
+                Wanted::Kbit(rate) => {
+                    let rate = BitRate::from_bits_per_second(rate * 1000).unwrap();
+                    Hold::Rate { download: of_rate(Direction::Download, rate), upload: None }
+                }
                 Wanted::Both(mbit) => {
                     Hold::Rate { download: of(Direction::Download, mbit), upload: of(Direction::Upload, mbit) }
                 }
