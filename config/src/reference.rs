@@ -25,8 +25,23 @@ pub struct Key {
     pub name: String,
     /// What its value has to be: `a whole number from 1 to 60000`.
     pub value: String,
-    /// What it means, with its default.
+    /// What it means.
     pub about: String,
+    /// What holds without it, in words.
+    pub default: Absence,
+    /// The one action of a policy that has it. Empty: it is no matter of the action.
+    pub action: String,
+}
+
+/// What it means that a key is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// This holds instead.
+    Default(String),
+    /// The file is refused.
+    Refused,
+    /// Nothing holds that could be named; or it depends on other keys whether it may be left out.
+    Nothing,
 }
 
 /// A file with every section in it, and with every action, for each has keys of its own.
@@ -71,6 +86,10 @@ pub fn sections() -> Vec<Section> {
     for section in &mut sections {
         for key in &mut section.keys {
             key.value = expected(&section.header, &key.name);
+            key.action = owner(&section.header, &key.name);
+            if key.default == Absence::Nothing && !complaints(&section.header, "", &key.name).is_empty() {
+                key.default = Absence::Refused;
+            }
         }
     }
     sections
@@ -94,7 +113,7 @@ fn printed(config: &Config) -> Vec<Section> {
             let keys = &mut sections[current].keys;
             let known = keys.iter().position(|key| key.name == name);
             let at = known.unwrap_or_else(|| {
-                keys.insert(after, Key { name: name.to_owned(), value: String::new(), about: about.to_owned() });
+                keys.insert(after, new(name, about));
                 after
             });
             after = at + 1;
@@ -112,20 +131,46 @@ fn key(line: &str) -> Option<(&str, &str)> {
     Some((setting.split_once(" = ")?.0, about))
 }
 
+/// What is known of a key by what is printed.
+fn new(name: &str, about: &str) -> Key {
+    let (about, default) = match about.rsplit_once("default") {
+        Some((about, default)) if about.is_empty() || about.ends_with("; ") => {
+            let default = default.trim_start_matches(':').trim().to_owned();
+            (about.trim_end_matches("; "), Absence::Default(default))
+        }
+        _ => (about, Absence::Nothing),
+    };
+    let about = if about.is_empty() { "how messages call it" } else { about };
+    Key { name: name.to_owned(), value: String::new(), about: about.to_owned(), default, action: String::new() }
+}
+
+/// The action that has this key to itself, by what reading says when another one comes with it.
+fn owner(header: &str, key: &str) -> String {
+    if header != "[[policy]]" {
+        return String::new();
+    }
+    // Whatever has a parameter, "backup" has none.
+    let said = complaints(header, &format!("action = \"backup\"\n{key} = {{}}"), key);
+    let owner =
+        said.iter().find_map(|expected| Some(expected.split_once("or say action = \"")?.1.trim_end_matches('"')));
+    owner.unwrap_or_default().to_owned()
+}
+
 /// What reading says that a value has to be, when it is none of the kind.
 fn expected(header: &str, key: &str) -> String {
     // A table is wrong for nearly all, a number for what is a table.
-    ["{}", "-1"].iter().find_map(|wrong| complaint(header, &format!("{key} = {wrong}"), key)).unwrap_or_default()
+    let said = |wrong: &str| complaints(header, &format!("{key} = {wrong}"), key).into_iter().next();
+    said("{}").or_else(|| said("-1")).unwrap_or_default()
 }
 
-/// What reading expects instead of what a line says about a key.
-fn complaint(header: &str, line: &str, key: &str) -> Option<String> {
+/// What reading expects instead of what a line says about a key, in the order in which it says so.
+fn complaints(header: &str, line: &str, key: &str) -> Vec<String> {
     let section = header.trim_matches(['[', ']']);
     let base = if header.starts_with("[[") { format!("{section}[0]") } else { section.to_owned() };
+    let Err(error) = parse(&format!("{header}\n{line}\n"), Path::new("probe.toml")) else { return Vec::new() };
     // What is missing besides is reported under other keys.
-    let error = parse(&format!("{header}\n{line}\n"), Path::new("probe.toml")).err()?;
-    let problem = error.problems().iter().find(|problem| problem.key == format!("{base}.{key}"))?;
-    Some(problem.expected.strip_prefix("expected ").unwrap_or(&problem.expected).to_owned())
+    let about = error.problems().iter().filter(|problem| problem.key == format!("{base}.{key}"));
+    about.map(|problem| problem.expected.trim_start_matches("expected ").to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn known(header: &str) -> BTreeSet<String> {
         let error = parse(&line, Path::new("probe.toml")).unwrap_err();
         error.problems()[0].expected.clone()
     } else {
-        complaint(header, &line, UNKNOWN).unwrap()
+        complaints(header, &line, UNKNOWN).remove(0)
     };
     list.trim_start_matches("expected ").trim_start_matches("one of: ").split(", ").map(str::to_owned).collect()
 }
@@ -43,7 +43,7 @@ fn every_key_that_is_read_is_there_once() {
 fn every_key_says_what_it_takes_and_what_it_means() {
     for section in sections() {
         assert!(!section.about.is_empty(), "{}", section.header);
-        for Key { name, value, about } in &section.keys {
+        for Key { name, value, about, .. } in &section.keys {
             let here = format!("{} {name}", section.header);
             assert!(!about.is_empty(), "{here}: no meaning");
             assert!(!value.is_empty() && !value.contains("one of: "), "{here}: {value:?} is no answer");
@@ -61,4 +61,40 @@ fn what_a_value_has_to_be_is_what_reading_says() {
     assert_eq!(value("[steering]", "subflows"), "a whole number from 1 to 60000");
     assert_eq!(value("[steering]", "mode"), "\"act\" or \"observe\"");
     assert!(value("[[policy]]", "rate").contains("Mbit/s"), "{}", value("[[policy]]", "rate"));
+}
+
+#[test]
+fn what_may_be_left_out_is_told() {
+    let sections = sections();
+    let key = |header: &str, name: &str| {
+        let section = sections.iter().find(|section| section.header == header).unwrap();
+        section.keys.iter().find(|key| key.name == name).unwrap()
+    };
+    assert_eq!(key("[limits]", "headers").default, Absence::Default("100".to_owned()));
+    assert_eq!(key("[[listener]]", "name").default, Absence::Default("the address".to_owned()));
+    let refused = sections.iter().flat_map(|section| section.keys.iter().map(move |key| (&section.header, key)));
+    let refused = refused.filter(|(_, key)| key.default == Absence::Refused);
+    let refused: Vec<_> = refused.map(|(header, key)| format!("{header} {}", key.name)).collect();
+    let expected =
+        ["[[listener]] address", "[[path]] name", "[[subscriber]] name", "[[policy]] name", "[[policy]] action"];
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn a_key_of_one_action_says_which() {
+    let sections = sections();
+    let policy = sections.iter().find(|section| section.header == "[[policy]]").unwrap();
+    let of = |action: &str| {
+        let keys = policy.keys.iter().filter(|key| key.action == action);
+        keys.map(|key| key.name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("limit"), ["rate", "burst", "ceil", "per", "direction"]);
+    assert_eq!(of("share"), ["percent"]);
+    assert_eq!(of("overflow"), ["limit", "after", "hold"]);
+    assert!(
+        sections
+            .iter()
+            .filter(|section| section.header != "[[policy]]")
+            .all(|section| { section.keys.iter().all(|key| key.action.is_empty()) })
+    );
 }

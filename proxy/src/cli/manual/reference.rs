@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anabranch_config::reference::{Section, sections};
+use anabranch_config::reference::{Absence, Key, Section, sections};
 use clap::{Command, CommandFactory as _};
 
 use crate::cli::Cli;
@@ -20,9 +20,9 @@ compares. What it is all for: [README](../README.md), [deploy.md](deploy.md), [c
 const CONFIGURATION: &str = "
 ## Configuration
 
-One TOML file. Every key may be left out unless its meaning gives neither a default nor says who it is for; a key that nobody knows is
-refused. `anabranch check FILE` names everything that is wrong with a file, `anabranch print-config --config FILE` prints what is in force.
-*Value* is what the checker says of a wrong value. A section in double brackets may be there many times.
+One TOML file. Every key may be left out but those that are required; a key that nobody knows is refused. `anabranch check FILE` names everything
+that is wrong with a file, `anabranch print-config --config FILE` prints what is in force. *Value* is what the checker says of a wrong one.
+A section in double brackets may be there many times. What policies do is in [steering.md](steering.md).
 
 Rates are decimal (1 Mbit/s = 1 000 000 bit/s), sizes both (MB, MiB); times take ms, s, min, h, d. Relative paths are meant from the directory of the file.
 ";
@@ -47,9 +47,15 @@ fn write_section(out: &mut String, Section { header, about, keys }: &Section) {
         out.push_str(&text);
         out.push('\n');
     };
-    line(format!("\n### `{header}`: {about}\n\n| key | value | meaning |\n|---|---|---|"));
-    for key in keys {
-        line(format!("| `{}` | {} | {} |", key.name, cell(&key.value), cell(&key.about)));
+    line(format!("\n### `{header}`: {about}\n\n| key | meaning | default | value |\n|---|---|---|---|"));
+    for Key { name, value, about, default, action } in keys {
+        let of = if action.is_empty() { String::new() } else { format!("of `{action}`: ") };
+        let default = match default {
+            Absence::Default(default) => cell(default),
+            Absence::Refused => "**required**".to_owned(),
+            Absence::Nothing => String::new(),
+        };
+        line(format!("| `{name}` | {of}{} | {default} | {} |", cell(about), cell(value)));
     }
 }
 
@@ -95,7 +101,8 @@ mod tests {
     #[test]
     fn every_key_and_every_command_that_is_shown_is_in_it() {
         let text = reference();
-        for needle in ["### `[steering]`", "| `path_manager` | ", "### `anabranch policy plan`", "--save-facts <FILE>"]
+        for needle in
+            ["### `[steering]`", "| `path_manager` | auto, ", "### `anabranch policy plan`", "--save-facts <FILE>"]
         {
             assert!(text.contains(needle), "{needle}");
         }
