@@ -1,7 +1,5 @@
 //! `docs/reference.md`, made from the configuration's keys and the command line's own types.
 
-use std::fmt::Write as _;
-
 use anabranch_config::reference::{Absence, Key, Section, sections};
 use clap::{Command, CommandFactory as _};
 
@@ -69,8 +67,7 @@ fn write_command(out: &mut String, command: &mut Command) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     let help = command.render_help().to_string();
     let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-    // Writing into a string cannot fail.
-    let _ = writeln!(out, "\n### `{name}`\n\n```text\n{}\n```", help.trim_end());
+    out.push_str(&format!("\n### `{name}`\n\n```text\n{}\n```\n", help.trim_end()));
     for inner in command.get_subcommands_mut() {
         if !inner.is_hide_set() && inner.get_name() != "help" {
             write_command(out, inner);
