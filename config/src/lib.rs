@@ -2,7 +2,7 @@
 //!
 //! Pure: text in, values or problems out; no file is opened and no name is resolved here. The text passes through `read` (the spanned
 //! TOML tree, one key at a time) into one file a section; `check` compares sections with each other; `diff` says what a reload has to
-//! do; `print` writes the effective configuration. Every key is optional, and what is left out is safe: see the `Default` of each section.
+//! do; `print` writes the effective configuration, `reference` says of every key what it is. Every key is optional, and what is left out is safe: see the `Default` of each section.
 
 mod check;
 mod control;
@@ -20,6 +20,7 @@ mod print;
 mod process;
 mod rate;
 mod read;
+pub mod reference;
 mod resolver;
 mod schedule;
 mod sniffer;

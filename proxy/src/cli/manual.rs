@@ -1,6 +1,9 @@
-//! `anabranch manual DIRECTORY`: manual pages and shell completions, made from the command line's own types.
+//! `anabranch manual DIRECTORY`: manual pages and shell completions, made from the command line's own types; with `--reference FILE` the
+//! reference in the documents.
 //!
 //! For whoever makes a package: what is installed can then never say something else than the program does.
+
+mod reference;
 
 use std::fs;
 use std::io;
@@ -15,7 +18,11 @@ use super::{Cli, complain, exit};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Where to write them; `man/` and `completions/` appear in it.
-    directory: PathBuf,
+    #[arg(required_unless_present = "reference")]
+    directory: Option<PathBuf>,
+    /// Write docs/reference.md to this file.
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
 }
 
 /// Shells that Debian and its like put completions of packages in a place for.
@@ -23,14 +30,22 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 /// Writes everything.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    let directory = &arguments.directory;
-    match write_pages(&directory.join("man")).and_then(|()| write_completions(&directory.join("completions"))) {
-        Ok(()) => 0,
-        Err(error) => {
-            complain(&format!("anabranch: {}: {error}", directory.display()));
-            exit::OS
-        }
-    }
+    let Arguments { directory, reference } = arguments;
+    let done = directory.as_deref().map_or(Ok(()), |directory| {
+        told(directory, write_pages(&directory.join("man")))?;
+        told(directory, write_completions(&directory.join("completions")))
+    });
+    let done = done
+        .and_then(|()| reference.as_deref().map_or(Ok(()), |file| told(file, fs::write(file, reference::reference()))));
+    done.err().unwrap_or(0)
+}
+
+/// Complains of what could not be written, and returns the exit code.
+fn told(path: &Path, done: io::Result<()>) -> Result<(), u8> {
+    done.map_err(|error| {
+        complain(&format!("anabranch: {}: {error}", path.display()));
+        exit::OS
+    })
 }
 
 /// `anabranch.1`, and one page for every subcommand that is shown in the help.
@@ -54,7 +69,7 @@ mod tests {
     #[test]
     fn every_subcommand_that_is_shown_has_a_page_and_no_hidden_one_has() {
         let directory = std::env::temp_dir().join(format!("anabranch-manual-{}", std::process::id()));
-        assert_eq!(run(&Arguments { directory: directory.clone() }), 0);
+        assert_eq!(run(&Arguments { directory: Some(directory.clone()), reference: None }), 0);
         let names = |under: &str| {
             let entries = fs::read_dir(directory.join(under)).unwrap();
             let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
