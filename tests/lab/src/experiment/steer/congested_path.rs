@@ -28,8 +28,9 @@ pub const EXPERIMENT: Experiment = Experiment {
 
 /// What the connection wants: one path carries it, two do so at ease.
 const DEMAND: u64 = 24;
-/// It has left the path so soon, and is back so soon.
-const LEAVE_MS: f64 = 3_000.0;
+/// It has left the path so soon, and is back so soon. The first trial, three seconds after it was taken off, may fall into the second
+/// that counts.
+const LEAVE_MS: f64 = 4_000.0;
 const RETURN_MS: f64 = 5_000.0;
 /// What it delivers meanwhile ÷ what it wants. Single windows are told only: what was on its way when the cross traffic came, or when
 /// the path was tried again, has to come through its queue.
