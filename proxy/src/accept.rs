@@ -97,14 +97,12 @@ fn turn_away(worker: &Arc<Worker>, door: &Door, stream: TcpStream, peer: SocketA
         return;
     }
     let answer = refusal(refused, door, peer).bare(&shared.pseudonym(door));
-    if stream.try_write(&answer).is_ok() {
-        let leg = crate::leg::Leg::new(stream);
-        let counted = worker.farewells.clone();
-        worker.sessions.spawn(async move {
-            leg.farewell().await;
-            drop(counted);
-        });
-    }
+    let leg = crate::leg::Leg::new(stream);
+    let counted = worker.farewells.clone();
+    worker.sessions.spawn(async move {
+        leg.farewell(&answer).await;
+        drop(counted);
+    });
 }
 
 /// Refusals a worker answers at once.

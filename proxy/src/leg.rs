@@ -20,11 +20,12 @@ use anabranch_kernel::sockopt::unacknowledged;
 use anabranch_throttle::intent::Direction;
 use bytes::BufMut as _;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::pipe::Pipe;
 pub use bucket::Bucket;
 use bucket::Gate;
 
@@ -124,9 +125,13 @@ impl Leg {
         self.close_in_stages(LINGER, LINGER_BYTES, DELIVER).await;
     }
 
-    /// The same for a client that was turned away: one second at the most, whatever it acknowledges.
-    pub(crate) async fn farewell(&self) {
-        self.close_in_stages(CUT, FAREWELL_BYTES, CUT).await;
+    /// The same for a client that was turned away, with the reason: one second at the most, whatever it acknowledges.
+    pub(crate) async fn farewell(&self, answer: &[u8]) {
+        // Some clients take an answer to what they have not asked yet for a failure of the connection.
+        drop(timeout(LINGER_STEP, self.stream.peek(&mut [0])).await);
+        if self.stream.try_write(answer).is_ok() {
+            self.close_in_stages(CUT, FAREWELL_BYTES, CUT).await;
+        }
     }
 
     async fn close_in_stages(&self, patience: Duration, bytes: usize, at_most: Duration) {
@@ -210,6 +215,15 @@ impl Drop for ResetOnClose<'_> {
 /// A reading and writing handle to a [`Leg`].
 #[derive(Debug, Clone)]
 pub struct LegIo(pub Arc<Leg>);
+
+impl LegIo {
+    /// Writes what is in a pipe, or as much of it as there is room for.
+    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        poll_write(&self.0, cx, pipe.held(), |stream, allowed| {
+            stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd(), allowed))
+        })
+    }
+}
 
 impl AsyncRead for LegIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -19,6 +19,7 @@ pub mod manager;
 pub mod metrics;
 pub mod origin;
 pub mod outcome;
+mod pipe;
 pub mod record;
 pub mod relay;
 pub mod reload;

@@ -1,6 +1,6 @@
 //! The byte relay of CONNECT tunnels and upgraded connections: one plain future over two legs.
 //!
-//! Each direction is a [`Pump`]. Buffers come from a pool of the worker and go back whenever there is nothing to move,
+//! Each direction is a [`Pump`]; a long download goes from socket to socket by way of a [pipe](crate::pipe). Buffers come from a pool of the worker and go back whenever there is nothing to move,
 //! so an idle tunnel holds none. Half-closes pass through. A leg that fails takes down only what would be written to
 //! it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
@@ -123,7 +123,11 @@ impl Tunnel {
         if let Poll::Ready(Err(failure)) = self.upload.poll(cx, client, server, &carried.to_origin) {
             self.fail(failure);
         }
-        if let Poll::Ready(Err(failure)) = self.download.poll(cx, server, client, &carried.to_client) {
+        let download = match client {
+            ClientIo::Plain(leg) => self.download.poll_spliced(cx, server, leg, &carried.to_client),
+            ClientIo::Tls(_) => self.download.poll(cx, server, client, &carried.to_client),
+        };
+        if let Poll::Ready(Err(failure)) = download {
             self.fail(failure);
         }
         if self.upload.is_over() && self.download.is_over() {

@@ -1,18 +1,28 @@
 //! One direction of a tunnel.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::buffer;
+use crate::leg::LegIo;
 use crate::outcome::Side;
+use crate::pipe::Pipe;
 
 /// Reads a direction may do before it lets the other connections of the worker have their turn.
 const TURN: usize = 8;
+
+/// Pipes a direction may fill in its turn: each holds four times what a buffer does.
+const SPLICES: usize = 2;
+
+/// A transfer is long once so much went through: a pipe and its system calls are worth while then.
+const LONG: u64 = 512 * 1024;
 
 /// A leg that failed.
 #[derive(Debug)]
@@ -32,6 +42,10 @@ pub(super) struct Pump {
     buffer: Option<Box<[u8]>>,
     start: usize,
     end: usize,
+    /// What the kernel was given to carry.
+    pipe: Option<Pipe>,
+    /// Bytes that went through buffers.
+    moved: u64,
     ended: bool,
     over: bool,
 }
@@ -39,7 +53,7 @@ pub(super) struct Pump {
 impl Pump {
     pub(super) fn new(from: Side, head: Bytes) -> Self {
         let head = if head.is_empty() { Bytes::new() } else { head };
-        Self { from, head, buffer: None, start: 0, end: 0, ended: false, over: false }
+        Self { from, head, buffer: None, start: 0, end: 0, pipe: None, moved: 0, ended: false, over: false }
     }
 
     /// Nothing more will be moved this way.
@@ -50,7 +64,7 @@ impl Pump {
     /// No buffer is held.
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.buffer.is_none()
+        self.buffer.is_none() && self.pipe.is_none()
     }
 
     /// Stops this direction; what it holds cannot be delivered any more.
@@ -67,6 +81,66 @@ impl Pump {
         if let Some(buffer) = self.buffer.take() {
             buffer::give_back(buffer);
         }
+        if let Some(pipe) = self.pipe.take() {
+            pipe.give_back();
+        }
+    }
+
+    /// It has carried enough for a pipe, and what it read before is written.
+    pub(super) fn is_long(&self) -> bool {
+        self.moved >= LONG && self.is_empty()
+    }
+
+    /// As [`Pump::poll`], by way of a pipe from socket to socket where there is one to be had. Never out of a Multipath TCP socket: there
+    /// it costs more than copying.
+    pub(super) fn poll_spliced(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut LegIo,
+        carried: &AtomicU64,
+    ) -> Poll<Result<(), Failure>> {
+        if self.over || self.ended || !self.is_long() {
+            return self.poll(cx, from, to, carried);
+        }
+        let Some(mut pipe) = self.pipe.take().or_else(Pipe::take) else { return self.poll(cx, from, to, carried) };
+        let (read_side, write_side) = (self.from, self.from.other());
+        for _ in 0..SPLICES {
+            while pipe.held() > 0 {
+                match to.poll_drain(cx, &mut pipe) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Failure { side: write_side, source: io::ErrorKind::WriteZero.into() }));
+                    }
+                    Poll::Ready(Ok(given)) => _ = carried.fetch_add(given as u64, Ordering::Relaxed),
+                    Poll::Ready(Err(source)) => return Poll::Ready(Err(Failure { side: write_side, source })),
+                    Poll::Pending => {
+                        self.pipe = Some(pipe);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            match poll_fill(cx, from, &mut pipe) {
+                Poll::Ready(Ok(0)) => {
+                    pipe.give_back();
+                    self.ended = true;
+                    return self.poll(cx, from, to, carried);
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(source)) => {
+                    pipe.give_back();
+                    self.give_up();
+                    return Poll::Ready(Err(Failure { side: read_side, source }));
+                }
+                Poll::Pending => {
+                    pipe.give_back();
+                    self.release();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.pipe = Some(pipe);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ready once the stream has ended and its end was passed on.
@@ -126,6 +200,7 @@ impl Pump {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             carried.fetch_add(written as u64, Ordering::Relaxed);
+            self.moved = self.moved.saturating_add(written as u64);
             if self.head.is_empty() {
                 self.start += written;
             } else {
@@ -145,6 +220,17 @@ impl Pump {
         (self.start, self.end) = (0, space.filled().len());
         self.ended = self.end == 0;
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Takes what a socket has received into an empty pipe.
+fn poll_fill(cx: &mut Context<'_>, from: &TcpStream, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(from.poll_read_ready(cx))?;
+        match from.try_io(Interest::READABLE, || pipe.fill(from.as_fd())) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return Poll::Ready(done),
+        }
     }
 }
 

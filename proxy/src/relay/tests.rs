@@ -202,6 +202,42 @@ async fn an_idle_tunnel_holds_no_buffer() {
     assert!(tunnel.upload.holds_nothing() && tunnel.download.holds_nothing());
 }
 
+/// What one connection left in a pipe is never another's, and an idle one holds none.
+#[tokio::test]
+async fn a_pipe_with_bytes_in_it_goes_to_nobody() {
+    for _ in 0..3 {
+        let (client, mut origin, legs) = bench().await;
+        let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+        let sender = tokio::spawn(async move { while origin.write_all(&[b'?'; 65_536]).await.is_ok() {} });
+        // Nobody reads: sockets and pipe fill up.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert!(matches!(tunnel.await.unwrap().0, End::Failed { side: Side::Client, .. }));
+        sender.await.unwrap();
+
+        let bytes = pattern(5 * 1024 * 1024);
+        let (mut client, mut origin, mut legs) = bench().await;
+        let carried = Carried::default();
+        let mut tunnel = Tunnel {
+            upload: Pump::new(Side::Client, Bytes::new()),
+            download: Pump::new(Side::Server, Bytes::new()),
+            watchdog: None,
+            lifetime: None,
+            half_closed: Duration::from_secs(1),
+            failure: None,
+        };
+        let mut got = vec![0; bytes.len()];
+        let both = async { tokio::join!(origin.write_all(&bytes), client.read_exact(&mut got)) };
+        tokio::select! {
+            _ = poll_fn(|cx| tunnel.poll(cx, &mut legs.io, &mut legs.server, &carried)) => panic!("the tunnel ended"),
+            done = both => { done.0.unwrap(); done.1.unwrap(); }
+        }
+        assert!(got == bytes, "the bytes differ");
+        assert!(tunnel.download.is_long() && tunnel.download.holds_nothing());
+    }
+}
+
 #[tokio::test]
 async fn a_slow_client_gets_all_of_what_an_origin_sent_before_it_ended() {
     let bytes = pattern(2_500_000);

@@ -1,0 +1,84 @@
+//! Pipes between two sockets: the kernel hands pages from one to the other, and nothing is copied on the way.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+
+/// What a pipe may hold. An ordinary user's pipes may hold 64 MiB in all (`fs.pipe-user-pages-soft`, pipe(7)).
+const SIZE: usize = 1024 * 1024;
+
+/// Pipes a worker has at most. Who finds none copies, and so does whom the kernel gives none.
+const MOST: usize = 32;
+
+thread_local! {
+    // A worker is one thread, as for buffers.
+    static STOCK: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+    static MADE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A pipe, and how many bytes are in it.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    held: usize,
+}
+
+impl Pipe {
+    /// One from the stock or a new one. `None`: there are enough, or the kernel lets us have no more.
+    pub(crate) fn take() -> Option<Self> {
+        STOCK.with_borrow_mut(Vec::pop).or_else(Self::new)
+    }
+
+    fn new() -> Option<Self> {
+        if MADE.get() >= MOST {
+            return None;
+        }
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // A small one would cost more system calls than copying.
+        fcntl_setpipe_size(&write, SIZE).ok()?;
+        MADE.set(MADE.get() + 1);
+        Some(Self { read, write, held: 0 })
+    }
+
+    /// Gives it back. One with bytes in it is closed: they are nobody else's.
+    pub(crate) fn give_back(self) {
+        if self.held == 0 {
+            STOCK.with_borrow_mut(|stock| stock.push(self));
+        }
+    }
+
+    /// Bytes that are in it.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes in what a socket has received. Nothing: its stream has ended.
+    ///
+    /// Errors: `WouldBlock` if it has nothing, for a pipe that is empty; else the socket's
+    pub(crate) fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let taken = splice(from, None, self.write.as_fd(), None, SIZE, flags)?;
+        self.held += taken;
+        Ok(taken)
+    }
+
+    /// Passes on up to `most` bytes.
+    ///
+    /// Errors: `WouldBlock` if the socket has no room; else the socket's
+    pub(crate) fn drain(&mut self, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let given = splice(self.read.as_fd(), None, to, None, most.min(self.held), flags)?;
+        self.held -= given;
+        Ok(given)
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // At a thread's end the count may be gone before its stock.
+        let _ = MADE.try_with(|made| made.set(made.get().saturating_sub(1)));
+    }
+}
