@@ -27,7 +27,8 @@ const PROGRAMS: [(&str, &str); 2] =
     [("curl", "mptcpize run curl -sS -f -m 60 -o OUT URL"), ("wget", "mptcpize run wget -q -T 60 -t 1 -O OUT URL")];
 
 fn measure(options: &Options) -> Result<Report> {
-    let size = options.pick(40_000_000, 20_000_000);
+    // Starting a program and finding its rate take 50 ms and more: of a shorter transfer that is too much.
+    let size = 40_000_000;
     let mut report = Report::new("client-setup", json!({"bytes": size}));
     let mut lowest = f64::INFINITY;
     for world in worlds().iter().filter(|world| options.cell.is_none_or(|cell| world.name.contains(cell))) {
@@ -39,7 +40,8 @@ fn measure(options: &Options) -> Result<Report> {
     }
     if lowest.is_finite() {
         report.figure("lowest_share_of_sum", Some(lowest));
-        report.require_of_a_busy_machine("lowest_share_of_sum", Must::AtLeast(0.93));
+        // Of single rounds over three links the lowest lay between 0.91 and 0.95.
+        report.require_of_a_busy_machine("lowest_share_of_sum", Must::AtLeast(options.pick(0.93, 0.9)));
     }
     Ok(report)
 }
