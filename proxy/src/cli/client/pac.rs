@@ -13,6 +13,7 @@ pub(super) struct Arguments {
     /// The proxy that is tried where the configuration names none.
     #[arg(long, value_name = "HOST:PORT")]
     proxy: Option<Named>,
+    #[allow(rustdoc::broken_intra_doc_links, reason = "a help text: the brackets are TOML's")]
     /// Configuration file with a [pac] section.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
