@@ -65,7 +65,7 @@ docs: setup-test ## Build the documentation; a warning is an error
 	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 scripts: setup-test ## shellcheck over every shell script in the repository
-	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run -o -path './deploy/deb/p*' -o -path './deploy/openwrt/files/*' \) -type f -exec shellcheck {} +
+	@find . .ci/run -path ./target -prune -o \( -name '*.sh' -o -path .ci/run -o -path './deploy/deb/p*' -o -path './deploy/openwrt/files/*' \) ! -name '*.config' -type f -exec shellcheck {} +
 
 setup-run:
 	@deploy/bootstrap.sh run
