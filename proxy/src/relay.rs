@@ -1,8 +1,8 @@
 //! The byte relay of CONNECT tunnels and upgraded connections: one plain future over two legs.
 //!
-//! Each direction is a [`Pump`]; a long download goes from socket to socket by way of a [pipe](crate::pipe). Buffers come from a pool of the worker and go back whenever there is nothing to move,
-//! so an idle tunnel holds none. Half-closes pass through. A leg that fails takes down only what would be written to
-//! it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
+//! Each direction is a [`Pump`]; a long download goes from socket to socket by way of a [pipe](crate::pipe). Buffers and pipes
+//! come from a stock of the worker and go back whenever there is nothing to move, so an idle tunnel holds none. Half-closes
+//! pass through. A leg that fails takes down only what would be written to it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
 mod buffer;
 mod pump;

@@ -44,6 +44,18 @@ fn limits() -> Limits {
     Limits { idle: Some(Duration::from_secs(20)), half_closed: Duration::from_secs(20), lifetime: None }
 }
 
+/// A tunnel that nothing has passed.
+fn fresh() -> Tunnel {
+    Tunnel {
+        upload: Pump::new(Side::Client, Bytes::new()),
+        download: Pump::new(Side::Server, Bytes::new()),
+        watchdog: None,
+        lifetime: None,
+        half_closed: Duration::from_secs(1),
+        failure: None,
+    }
+}
+
 /// Runs a tunnel to its end as the stack does; returns the end and both counts.
 async fn run(mut legs: Legs, limits: Limits, abort: CancellationToken) -> (End, (u64, u64)) {
     let carried = Carried::default();
@@ -186,14 +198,7 @@ async fn an_abort_ends_a_tunnel_at_once() {
 async fn an_idle_tunnel_holds_no_buffer() {
     let (mut client, mut origin, mut legs) = bench().await;
     let carried = Carried::default();
-    let mut tunnel = Tunnel {
-        upload: Pump::new(Side::Client, Bytes::new()),
-        download: Pump::new(Side::Server, Bytes::new()),
-        watchdog: None,
-        lifetime: None,
-        half_closed: Duration::from_secs(1),
-        failure: None,
-    };
+    let mut tunnel = fresh();
     client.write_all(b"x").await.unwrap();
     tokio::select! {
         _ = poll_fn(|cx| tunnel.poll(cx, &mut legs.io, &mut legs.server, &carried)) => panic!("the tunnel ended"),
@@ -206,10 +211,11 @@ async fn an_idle_tunnel_holds_no_buffer() {
 #[tokio::test]
 async fn a_pipe_with_bytes_in_it_goes_to_nobody() {
     for _ in 0..3 {
-        let (client, mut origin, legs) = bench().await;
+        let (mut client, mut origin, legs) = bench().await;
         let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
         let sender = tokio::spawn(async move { while origin.write_all(&[b'?'; 65_536]).await.is_ok() {} });
-        // Nobody reads: sockets and pipe fill up.
+        client.read_exact(&mut vec![0; 16 * 1024 * 1024]).await.unwrap();
+        // Nobody reads any more: sockets and pipe fill up.
         tokio::time::sleep(Duration::from_millis(100)).await;
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
@@ -219,14 +225,7 @@ async fn a_pipe_with_bytes_in_it_goes_to_nobody() {
         let bytes = pattern(5 * 1024 * 1024);
         let (mut client, mut origin, mut legs) = bench().await;
         let carried = Carried::default();
-        let mut tunnel = Tunnel {
-            upload: Pump::new(Side::Client, Bytes::new()),
-            download: Pump::new(Side::Server, Bytes::new()),
-            watchdog: None,
-            lifetime: None,
-            half_closed: Duration::from_secs(1),
-            failure: None,
-        };
+        let mut tunnel = fresh();
         let mut got = vec![0; bytes.len()];
         let both = async { tokio::join!(origin.write_all(&bytes), client.read_exact(&mut got)) };
         tokio::select! {

@@ -82,18 +82,15 @@ impl Planner {
             })
             .collect();
         let live = |subflow: &view::Subflow| subflow.is_live() && subflow.verified && !subflow.backup_by_client;
-        let is_free = |flow| {
-            wanted.iter().any(|(key, subflow, intent, verdict)| {
-                key.flow == flow
-                    && live(subflow)
-                    && (intent.is_none() || matches!(verdict, Verdict::Paused(_)))
-                    && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
-            })
+        let is_free = |(key, subflow, intent, verdict): &&(SubflowKey, &view::Subflow, Option<&Intent>, Verdict)| {
+            live(subflow)
+                && (intent.is_none() || matches!(verdict, Verdict::Paused(_)))
+                && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
         };
         let steered =
             wanted.iter().any(|(_, _, intent, _)| intent.is_some_and(|intent| intent.enforce == Enforce::Steer));
         let flows: Vec<_> = wanted.iter().filter(|(_, subflow, ..)| live(subflow)).map(|(key, ..)| key.flow).collect();
-        let free: Vec<_> = flows.iter().copied().filter(|flow| is_free(*flow)).collect();
+        let free: Vec<_> = wanted.iter().filter(is_free).map(|(key, ..)| key.flow).collect();
         let lives = !flows.is_empty();
         let known = self.connection(connection.key);
         known.live(flows.into_iter(), now);
