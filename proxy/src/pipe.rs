@@ -82,3 +82,6 @@ impl Drop for Pipe {
         MADE.try_with(|made| made.set(made.get().saturating_sub(1))).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,9 +207,9 @@ async fn an_idle_tunnel_holds_no_buffer() {
     assert!(tunnel.upload.holds_nothing() && tunnel.download.holds_nothing());
 }
 
-/// What one connection left in a pipe is never another's, and an idle one holds none.
+/// A long transfer behind one that was cut off is whole, and when it rests it holds none.
 #[tokio::test]
-async fn a_pipe_with_bytes_in_it_goes_to_nobody() {
+async fn a_long_transfer_is_whole_and_rests_without_a_pipe() {
     for _ in 0..3 {
         let (mut client, mut origin, legs) = bench().await;
         let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
