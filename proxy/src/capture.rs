@@ -2,10 +2,11 @@
 //!
 //! Called by the wire witness and by `sniff`.
 
-use anabranch_kernel::packet::filter::{self, Framing};
-use std::iter::Peekable;
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use anabranch_kernel::packet::ring::{Frame, Frames, PacketRing, RingOptions};
+use anabranch_kernel::packet::filter::{self, Framing};
+use anabranch_kernel::packet::ring::{Frame, PacketRing, RingOptions};
 use anabranch_kernel::packet::{PacketError, framing};
 use anabranch_sniffer::wire::LinkType;
 
@@ -19,34 +20,91 @@ pub(crate) fn open_ring(interface: &str, payload: u32) -> Result<Option<(PacketR
         Framing::Ethernet => LinkType::Ethernet,
         Framing::Ip => LinkType::RawIp,
     };
-    let ring = PacketRing::open(interface, &filter::mptcp(framing, payload), RingOptions::default())?;
+    let options = RingOptions { retire: RETIRE, ..RingOptions::default() };
+    let ring = PacketRing::open(interface, &filter::mptcp(framing, payload), options)?;
     Ok(Some((ring, link)))
 }
 
-/// Takes one block of each ring, frames in the order of time over all of them; whether there was any.
+/// A ring hands over a block that is not full after this long, so that a frame of another ring may be in hand as much earlier.
+const RETIRE: Duration = Duration::from_millis(20);
+
+/// So long a frame waits for older ones of other rings: their blocks are handed over at moments of their own, on timers that may be late.
+const HOLD: Duration = RETIRE.saturating_mul(2);
+
+/// Frames that wait at once. Above that the oldest go on, in whatever order the others come.
+const MOST: usize = 1 << 16;
+
+/// The frames of several rings in the order of time.
 ///
-/// Blocks of different interfaces are handed over at different moments. Were they taken one after the other, the data of a
-/// connection over both would seem to arrive out of order.
-pub(crate) fn take_blocks<'r, E>(
-    rings: impl Iterator<Item = &'r mut (PacketRing, LinkType)>,
-    take: &mut dyn FnMut(LinkType, &Frame<'_>) -> Result<(), E>,
-) -> Result<bool, E> {
-    let blocks: Vec<_> = rings.filter_map(|(ring, link)| ring.next_block().map(|block| (*link, block))).collect();
-    let mut waiting: Vec<Waiting<'_>> = blocks.iter().map(|(link, block)| (*link, block.frames().peekable())).collect();
-    while let Some((link, frames)) = earliest(&mut waiting) {
-        if let Some(frame) = frames.next() {
-            take(*link, &frame)?;
+/// Were their blocks taken as they come, a join would be seen before the connection that it joins, on another interface, and the data of
+/// a connection over both would seem to arrive out of order.
+#[derive(Debug, Default)]
+pub(crate) struct Merge {
+    held: VecDeque<Held>,
+}
+
+/// A frame out of its ring.
+#[derive(Debug)]
+struct Held {
+    at: Duration,
+    link: LinkType,
+    captured: Box<[u8]>,
+    wire_len: usize,
+}
+
+/// A frame on its way: its kind, when it was seen, what was captured of it, and how long it was.
+pub(crate) type Seen<'a> = (LinkType, Duration, &'a [u8], usize);
+
+impl Merge {
+    /// Takes one block of each ring, and hands on the frames that nothing older can come before; whether there was any block.
+    pub(crate) fn take<'r, E>(
+        &mut self,
+        rings: impl ExactSizeIterator<Item = &'r mut (PacketRing, LinkType)>,
+        now: Duration,
+        take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        // Of one ring alone, all frames are in order as they come.
+        let alone = rings.len() <= 1 && self.held.is_empty();
+        let mut any = false;
+        for (ring, link) in rings {
+            let Some(block) = ring.next_block() else { continue };
+            any = true;
+            for Frame { captured, wire_len, at, .. } in block.frames() {
+                if alone {
+                    take((*link, at, captured, wire_len))?;
+                } else {
+                    self.held.push_back(Held { at, link: *link, captured: captured.into(), wire_len });
+                }
+            }
         }
+        if any {
+            // Stable, and made for runs that are sorted already.
+            self.held.make_contiguous().sort_by_key(|held| held.at);
+        }
+        self.release(now.saturating_sub(HOLD), take)?;
+        Ok(any)
     }
-    Ok(!blocks.is_empty())
+
+    /// Hands on whatever is held.
+    pub(crate) fn finish<E>(&mut self, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.release(Duration::MAX, take)
+    }
+
+    fn release<E>(&mut self, until: Duration, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
+        while let Some(Held { at, link, captured, wire_len }) = {
+            let full = self.held.len() > MOST;
+            self.held.pop_front_if(|held| full || held.at <= until)
+        } {
+            take((link, at, &captured, wire_len))?;
+        }
+        Ok(())
+    }
+
+    /// How long to wait for frames at most, so that those held are not kept waiting.
+    pub(crate) fn wait(&self, most: Duration) -> Duration {
+        if self.held.is_empty() { most } else { most.min(HOLD) }
+    }
 }
 
-/// Frames of one block, still to be taken.
-type Waiting<'b> = (LinkType, Peekable<Frames<'b>>);
-
-/// The block whose next frame is the oldest; `None` when all are used up.
-fn earliest<'w, 'b>(waiting: &'w mut [Waiting<'b>]) -> Option<&'w mut Waiting<'b>> {
-    let heads = waiting.iter_mut().enumerate();
-    let (_, index) = heads.filter_map(|(index, (_, frames))| Some((frames.peek()?.at, index))).min()?;
-    waiting.get_mut(index)
-}
+#[cfg(test)]
+mod tests;

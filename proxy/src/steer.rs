@@ -135,6 +135,11 @@ impl Desk {
         self.interval.wanted.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether a policy is in force for connections that merely pass: then the wire alone tells how they are.
+    fn steers_what_passes(&self) -> bool {
+        self.passing && self.is_steered()
+    }
+
     /// How often the sockets are to be looked at.
     fn interval(&self) -> Duration {
         match self.interval.wanted.load(Ordering::Relaxed) {

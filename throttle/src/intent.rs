@@ -114,6 +114,8 @@ pub struct Total {
 pub struct Arming {
     /// The policy's name.
     pub policy: Arc<str>,
+    /// Whether it is a contract.
+    pub enforce: Enforce,
     /// Where such subflows come from. Never empty.
     pub prefixes: Vec<Prefix>,
     /// The ports they come to. Empty: any.

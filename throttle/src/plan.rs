@@ -46,6 +46,8 @@ pub struct Settings {
     pub slots: u16,
     /// How long an element lasts that nobody renews.
     pub lease: Duration,
+    /// This is a router too: what joins may belong to a connection that merely passes.
+    pub passing: bool,
 }
 
 /// An operation that failed.

@@ -75,7 +75,7 @@ impl<'a> Engine<'a> {
             steering: config.steering.clone(),
             configured,
             policies,
-            planner: Planner::new(Abilities::NONE, settings(&config.steering)),
+            planner: Planner::new(Abilities::NONE, settings(&config.steering, desk.passing)),
             doors: Err(Closed::NoPolicy),
             interfaces: Interfaces::default(),
             ports: ports(config),
@@ -239,7 +239,7 @@ impl<'a> Engine<'a> {
         let view = self.look(now());
         let ops = self.planner.release_all(&view);
         self.act(&ops);
-        self.planner = Planner::new(Abilities::NONE, settings(&self.steering));
+        self.planner = Planner::new(Abilities::NONE, settings(&self.steering, self.desk.passing));
     }
 
     fn act(&mut self, ops: &[Op]) {
@@ -271,8 +271,8 @@ fn ports(config: &Config) -> Vec<u16> {
     config.listeners.iter().map(|listener| listener.address.port()).filter(|port| *port != 0).collect()
 }
 
-pub(super) fn settings(steering: &Steering) -> Settings {
-    Settings { slots: steering.subflows, lease: steering.lease }
+pub(super) fn settings(steering: &Steering, passing: bool) -> Settings {
+    Settings { slots: steering.subflows, lease: steering.lease, passing }
 }
 
 impl Desk {

@@ -125,8 +125,12 @@ impl Engine<'_> {
         let view = self.look(at);
         let mut policies = Policies::new(rules.unwrap_or_else(|| self.policies.rules().clone()));
         let decisions = policies.decide(&view);
-        let ops =
-            super::rehearsal::rehearse(self.possible(), super::engine::settings(&self.steering), &view, &decisions);
+        let ops = super::rehearsal::rehearse(
+            self.possible(),
+            super::engine::settings(&self.steering, self.desk.passing),
+            &view,
+            &decisions,
+        );
         let (names, steering) = (names(&self.steering), &self.steering);
         let options = Options { subflows: steering.subflows, lease: steering.lease, adopt: steering.adopt };
         let commands = Commands::new(&names, options);

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_config::IfaceName;
-use anabranch_kernel::packet::ring::{Frame, PacketRing};
+use anabranch_kernel::packet::ring::PacketRing;
 use anabranch_kernel::packet::wait_readable;
 use anabranch_sniffer::track::Tracker;
 use anabranch_sniffer::wire::{self, LinkType};
 
 use super::report::Interface;
 use super::{Desk, now};
-use crate::capture::{open_ring, take_blocks};
+use crate::capture::{Merge, Seen, open_ring};
 use crate::http::chain;
 
 /// How long to wait for frames before looking at the clock.
@@ -24,6 +24,9 @@ const WAIT: Duration = Duration::from_millis(50);
 
 /// How often the table gets a snapshot of every connection, and an interface that failed is tried again.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// No frame waits longer between being seen and being told of.
+const HOLD: Duration = Duration::from_millis(200);
 
 /// Blocks of each ring taken before the clock is looked at again.
 const TURN: usize = 64;
@@ -37,22 +40,31 @@ struct Watch {
 /// Watches until it is told to stop.
 pub(super) fn run(interfaces: &[IfaceName], desk: &Desk, stop: &AtomicBool) {
     let mut watches: Vec<_> = interfaces.iter().map(|name| Watch { name: name.clone(), ring: None }).collect();
-    let mut tracker = Tracker::default();
-    let mut due = Instant::now();
+    let (mut tracker, mut merge) = (Tracker::default(), Merge::default());
+    let (mut due, mut told) = (Instant::now(), Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
+        let at = now();
         if Instant::now() >= due {
             beat(&mut watches, &mut tracker, desk);
-            due = Instant::now() + BEAT;
+            (due, told) = (Instant::now() + BEAT, at);
+        } else if desk.steers_what_passes() && at.saturating_sub(told) >= desk.interval() {
+            let mut facts = desk.facts.lock();
+            // Who has moved nothing since is as was told; what was seen may have waited for older frames.
+            for connection in tracker.connections().filter(|one| one.last_seen + HOLD >= told) {
+                facts.observe_wire(connection, at);
+            }
+            told = at;
         }
         let sockets: Vec<&PacketRing> =
             watches.iter().filter_map(|watch| watch.ring.as_ref().map(|(ring, _)| ring)).collect();
-        if let Err(error) = wait_readable(&sockets, WAIT) {
+        if let Err(error) = wait_readable(&sockets, merge.wait(WAIT)) {
             tracing::error!(%error, "the wire witness cannot wait for frames, and ends");
             return;
         }
         for _ in 0..TURN {
-            let rings = watches.iter_mut().filter_map(|watch| watch.ring.as_mut());
-            if !take_blocks(rings, &mut |link, frame| observe(&mut tracker, link, frame)).unwrap_or(false) {
+            let rings: Vec<_> = watches.iter_mut().filter_map(|watch| watch.ring.as_mut()).collect();
+            let taken = merge.take(rings.into_iter(), now(), &mut |seen| observe(&mut tracker, seen));
+            if !taken.unwrap_or(false) {
                 break;
             }
         }
@@ -60,9 +72,9 @@ pub(super) fn run(interfaces: &[IfaceName], desk: &Desk, stop: &AtomicBool) {
     }
 }
 
-fn observe(tracker: &mut Tracker, link: LinkType, frame: &Frame<'_>) -> Result<(), Infallible> {
-    if let Ok(segment) = wire::parse(link, frame.captured, frame.wire_len) {
-        tracker.on_segment(&segment, segment.mptcp().filter_map(Result::ok), frame.at);
+fn observe(tracker: &mut Tracker, (link, at, captured, wire_len): Seen<'_>) -> Result<(), Infallible> {
+    if let Ok(segment) = wire::parse(link, captured, wire_len) {
+        tracker.on_segment(&segment, segment.mptcp().filter_map(Result::ok), at);
     }
     Ok(())
 }

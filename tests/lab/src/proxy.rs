@@ -2,7 +2,7 @@
 //!
 //! What lives here: process, configuration file, log lines. What does not: what the log should say (experiments).
 //! Owned by the experiment: dropping it kills the child and removes its directory.
-//! Invariant: a proxy that did not say that it listens was not started.
+//! Invariant: a proxy that did not say that it is ready was not started.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -94,7 +94,7 @@ impl Proxy {
             .context("no anabranch beside this program: build it, or set ANABRANCH_BIN")
     }
 
-    /// Starts `anabranch run` in `ns` and waits until it listens; it ends with the calling thread at the latest.
+    /// Starts `anabranch run` in `ns` and waits until it is ready; it ends with the calling thread at the latest.
     ///
     /// Errors: with its log when it ends or stays silent for 10 s.
     pub fn start(ns: &Namespace, config: &ProxyConfig) -> Result<Self> {
@@ -121,10 +121,10 @@ impl Proxy {
         log.follow(child.stderr.take().context("a piped standard error")?)?;
         let this = Self { pid: child.id(), child: Mutex::new(child), directory, log };
         let end = Instant::now() + Duration::from_secs(10);
-        while !this.log.wait(Duration::from_millis(50), |lines| lines.iter().any(|l| l.contains("listening"))) {
+        while !this.log.wait(Duration::from_millis(50), |lines| lines.iter().any(|l| l.contains("\"ready\""))) {
             let ended = this.ended()?;
             if ended.is_some() || Instant::now() > end {
-                bail!("the proxy does not listen ({ended:?}):\n{}", this.log_lines().join("\n"));
+                bail!("the proxy does not get ready ({ended:?}):\n{}", this.log_lines().join("\n"));
             }
         }
         Ok(this)

@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 26] = [
     "aggregate",
     "stalls",
     "failover",
@@ -29,6 +29,8 @@ const NAMES: [&str; 24] = [
     "kill",
     "refusals",
     "congested-path",
+    "router",
+    "do-no-harm",
     "edge-check",
     "client-doctor",
     "client-setup",

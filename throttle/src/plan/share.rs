@@ -60,6 +60,13 @@ pub(super) const fn payload(rate: BitRate) -> u64 {
     rate.bits_per_second() / PAYLOAD.1 * PAYLOAD.0
 }
 
+/// The rate on the wire that so much payload takes.
+///
+/// Units:  bit/s
+pub(super) const fn on_wire(payload: u64) -> u64 {
+    payload / PAYLOAD.0 * PAYLOAD.1
+}
+
 /// The class of paced sockets takes two chunks at once where nothing else is said.
 fn with_room(ceiling: Ceiling) -> Ceiling {
     let is_said = ceiling.burst.is_some() || ceiling.ceil.is_some();

@@ -6,6 +6,7 @@ use super::Planner;
 use super::order::Ordered;
 use crate::intent::{Armed, Decisions};
 use crate::op::Op;
+use anabranch_config::Enforce;
 
 impl Planner {
     /// What holds for subflows to come.
@@ -13,6 +14,11 @@ impl Planner {
         let wanted = if self.abilities.cap { decisions.arming.as_slice() } else { &[] };
         let mut armed = Vec::new();
         for arming in wanted {
+            // A cap behind the sender from the first byte on holds up what merely passes (to half of the free path was measured): such a
+            // subflow is capped once it is known what it carries, unless a contract does not wait.
+            if self.settings.passing && matches!(arming.hold, Armed::Rate(_)) && arming.enforce == Enforce::Steer {
+                continue;
+            }
             // Without a class left, user space is a moment later; that is all.
             let slot = match arming.hold {
                 Armed::Refused => None,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Words;
 use super::goal::Goal;
 use super::order::Ordered;
+use super::share::on_wire;
 use crate::intent::{Direction, Intent};
 use crate::op::{Op, Slot};
 use crate::view::{self, SubflowKey};
@@ -33,6 +34,9 @@ const FRESH: Duration = Duration::from_millis(1500);
 
 /// Rates are measured over no less than this.
 const MEASURE: Duration = Duration::from_millis(200);
+
+/// What a subflow carries is known well enough to halve it once it was measured for so long.
+const KNOWN: Duration = Duration::from_secs(1);
 
 /// A subflow's place in a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub(super) struct Paced {
 /// What it carries towards the client.
 #[derive(Debug)]
 struct Rate {
+    /// When it was taken first.
+    since: Duration,
     /// When it was taken last, and what the counter was then.
     at: Duration,
     count: u64,
@@ -209,16 +215,17 @@ impl Subflow {
     }
 
     fn measure(&mut self, download: u64, now: Duration) {
-        let rate = self.rate.get_or_insert(Rate { at: now, count: download, average: None });
+        let rate = self.rate.get_or_insert(Rate { since: now, at: now, count: download, average: None });
         let time = now.saturating_sub(rate.at);
-        if time < MEASURE {
+        // A count that stands still may only be old.
+        if time < MEASURE || download == rate.count && time < FRESH {
             return;
         }
         let seconds = time.as_secs_f64();
         #[allow(clippy::cast_precision_loss, reason = "a rate, not a count")]
         let new = download.saturating_sub(rate.count) as f64 * 8.0 / seconds;
         let average = rate.average.map_or(new, |average| average + (new - average) * (seconds / 0.5).min(1.0));
-        *rate = Rate { at: now, count: download, average: Some(average) };
+        *rate = Rate { since: rate.since, at: now, count: download, average: Some(average) };
     }
 
     /// What it carries towards the client, where that is known.
@@ -238,7 +245,9 @@ impl Subflow {
             return Some(0);
         }
         if self.floor.is_none() {
-            self.floor = if self.counted == 0 { Some(0) } else { self.rate().map(|rate| rate / 2) };
+            let known = self.rate.as_ref().is_some_and(|rate| rate.at.saturating_sub(rate.since) >= KNOWN);
+            let half = self.rate().filter(|_| known).map(|rate| on_wire(rate / 2));
+            self.floor = if self.counted == 0 { Some(0) } else { half };
         }
         self.floor
     }

@@ -40,7 +40,8 @@ impl Policies {
                 continue;
             }
             let ports = self.rules.listening(rule);
-            let arming = Arming { policy: rule.name.clone(), prefixes: Vec::new(), ports, hold };
+            let (policy, enforce) = (rule.name.clone(), rule.enforce);
+            let arming = Arming { policy, enforce, prefixes: Vec::new(), ports, hold };
             armed.entry(id).or_insert(arming).prefixes.extend(prefixes);
         }
         armed.into_values().collect()

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anabranch_kernel::packet::ring::{self, PacketRing};
+use anabranch_kernel::packet::ring::PacketRing;
 use anabranch_kernel::packet::wait_readable;
 use anabranch_sniffer::pcap::{Capture, Frame, Writer};
 use anabranch_sniffer::wire::LinkType;
 
 use super::SniffError;
 use super::print::Printer;
-use crate::capture::{open_ring, take_blocks};
+use crate::capture::{Merge, Seen, open_ring};
 
 /// How often progress is told, and what a live capture prints is handed on.
 const BEAT: Duration = Duration::from_millis(250);
@@ -73,18 +73,17 @@ pub(super) fn watch(interfaces: &[String], mut printer: Printer, write: Option<&
     let names = interfaces.join(", ");
     super::complain(&format!("watching {names}; Ctrl-C ends it and tells each connection's story"));
     let mut copy = Copy::new(write);
-    let (mut number, mut dropped, mut beat) = (0, 0, Instant::now());
+    let (mut number, mut dropped, mut beat, mut merge) = (0, 0, Instant::now(), Merge::default());
+    let mut take = |printer: &mut Printer, (link, at, captured, wire_len): Seen<'_>| {
+        number += 1;
+        let frame = Frame { number, at, link: Some(link), captured, wire_len };
+        if printer.frame(&frame) { copy.keep(&frame) } else { Ok(()) }
+    };
     while !stop.load(Ordering::Relaxed) && !printer.reader_is_gone() {
         let sockets: Vec<&PacketRing> = rings.iter().map(|(ring, _)| ring).collect();
-        wait_readable(&sockets, BEAT).map_err(|source| SniffError::Os { what: "poll", source })?;
-        let mut take = |link, frame: &ring::Frame<'_>| {
-            number += 1;
-            let (captured, wire_len) = (frame.captured, frame.wire_len);
-            let frame = Frame { number, at: frame.at, link: Some(link), captured, wire_len };
-            if printer.frame(&frame) { copy.keep(&frame) } else { Ok(()) }
-        };
+        wait_readable(&sockets, merge.wait(BEAT)).map_err(|source| SniffError::Os { what: "poll", source })?;
         for _ in 0..TURN {
-            if !take_blocks(rings.iter_mut(), &mut take)? {
+            if !merge.take(rings.iter_mut(), crate::steer::now(), &mut |seen| take(&mut printer, seen))? {
                 break;
             }
         }
@@ -96,6 +95,7 @@ pub(super) fn watch(interfaces: &[String], mut printer: Printer, write: Option<&
             }
         }
     }
+    merge.finish(&mut |seen| take(&mut printer, seen))?;
     for (ring, _) in &rings {
         dropped += u64::from(ring.take_statistics()?.drops);
     }

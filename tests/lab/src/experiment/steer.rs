@@ -16,6 +16,7 @@ mod policies;
 pub mod quota;
 mod reference;
 pub mod refusals;
+pub mod router;
 pub mod scale;
 pub mod schedule;
 pub mod share;

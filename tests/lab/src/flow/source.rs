@@ -32,11 +32,11 @@ struct Expected {
 }
 
 impl Source {
-    /// Listens on `port` of every address in `ns`, over TCP.
-    pub fn start(ns: &Namespace, port: u16) -> Result<Self> {
+    /// Listens on `port` of every address in `ns`; over MPTCP, plain TCP is served as well.
+    pub fn start(ns: &Namespace, port: u16, protocol: Protocol) -> Result<Self> {
         let listen = || -> io::Result<TcpListener> {
             let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-            let socket = Protocol::Tcp.socket(&address)?;
+            let socket = protocol.socket(&address)?;
             socket.set_only_v6(false)?;
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;

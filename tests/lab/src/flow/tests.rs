@@ -4,7 +4,7 @@ use crate::{Family, Link, Topology};
 const PORT: u16 = 7100;
 
 fn run(topology: &Topology, spec: FlowSpec, time: Duration) -> Delivered {
-    let source = Source::start(&topology.edge, PORT).expect("listens");
+    let source = Source::start(&topology.edge, PORT, Protocol::Tcp).expect("listens");
     let origin = (topology.edge_address(1, Family::V4), PORT).into();
     let clock = Clock::start();
     let flow = Flow::start(&topology.client, &source, origin, spec, clock).expect("starts");

@@ -1,5 +1,7 @@
 //! What is done where not everything can be.
 
+use std::time::Duration;
+
 use super::world::*;
 use crate::intent::Direction;
 use crate::op::{Abilities, Op};
@@ -89,11 +91,32 @@ fn a_cap_alone_halves_at_most() {
     world.run(seconds(3));
     let (slot, _) = world.kernel.elements[&(subflows[0], Direction::Download)];
     let rate = world.kernel.classes[&slot].rate.bits_per_second();
-    assert!((19 * MBIT..=21 * MBIT).contains(&rate), "{rate}");
+    assert!((20 * MBIT..=22 * MBIT).contains(&rate), "{rate}");
     world.wants[0] = always(Wanted::Rate(2));
     world.run(seconds(1));
     let (slot, _) = world.kernel.elements[&(subflows[0], Direction::Download)];
     assert_eq!(world.kernel.classes[&slot].rate, mbit(2));
+}
+
+/// What the wire tells is up to a second old: a count that stands still for that long says nothing of a rate.
+#[test]
+fn what_is_old_is_not_taken_for_idle() {
+    let mut world = World::new(Abilities { demote: false, pace: false, cap: true, proxy: false });
+    world.passing = true;
+    world.connect(&[0, 1]);
+    world.carry(seconds(1));
+    world.wants[0] = steer(Wanted::Rate(2));
+    for _ in 0..4 {
+        let told = world.connections.clone();
+        for _ in 0..10 {
+            world.carry(Duration::from_millis(100));
+            let known = std::mem::replace(&mut world.connections, told.clone());
+            world.turn();
+            world.connections = known;
+        }
+    }
+    let rates: Vec<_> = world.kernel.classes.values().map(|class| class.rate.bits_per_second() / MBIT).collect();
+    assert!(!rates.is_empty() && rates.iter().all(|rate| (19..=22).contains(rate)), "{rates:?}");
 }
 
 /// Priorities of what passes are not ours, and nothing is tried.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_config::Prefix;
+use anabranch_config::{Enforce, Prefix};
 
 use super::world::*;
 use crate::intent::{Armed, Arming, Ceiling, Direction};
@@ -12,7 +12,13 @@ use crate::plan::{Planner, Settings};
 fn arming(policy: &str, rate: u64) -> Arming {
     let ceiling = Ceiling { rate: mbit(rate), ceil: None, burst: None };
     let prefix: Prefix = "10.1.0.0/16".parse().unwrap();
-    Arming { policy: policy.into(), prefixes: vec![prefix], ports: Vec::new(), hold: Armed::Rate(ceiling) }
+    Arming {
+        policy: policy.into(),
+        enforce: Enforce::Steer,
+        prefixes: vec![prefix],
+        ports: Vec::new(),
+        hold: Armed::Rate(ceiling),
+    }
 }
 
 /// Once is enough, in whatever state.
@@ -52,7 +58,7 @@ fn an_element_of_the_dead_is_taken_out() {
 #[test]
 fn a_slot_cools_for_a_lease() {
     let mut world = World::new(ALL);
-    world.planner = Planner::new(ALL, Settings { slots: 1, lease: LEASE });
+    world.planner = Planner::new(ALL, Settings { slots: 1, lease: LEASE, passing: false });
     world.connect(&[0, 1]);
     world.wants[0] = steer(Wanted::Rate(2));
     world.run(seconds(2));
@@ -71,7 +77,7 @@ fn a_slot_cools_for_a_lease() {
 #[test]
 fn slots_are_not_lost() {
     let mut world = World::new(ALL);
-    world.planner = Planner::new(ALL, Settings { slots: 6, lease: LEASE });
+    world.planner = Planner::new(ALL, Settings { slots: 6, lease: LEASE, passing: false });
     let subflows = world.connect(&[0, 1]);
     world.wants[0] = always(Wanted::Both(2));
     for round in 0..20 {
@@ -86,7 +92,7 @@ fn slots_are_not_lost() {
 #[test]
 fn classes_of_policies_that_arm_no_more_are_given_back() {
     let mut world = World::new(ALL);
-    world.planner = Planner::new(ALL, Settings { slots: 2, lease: LEASE });
+    world.planner = Planner::new(ALL, Settings { slots: 2, lease: LEASE, passing: false });
     for round in 0..6 {
         world.arming = vec![arming(&format!("policy {round}"), 2)];
         world.run(seconds(25));
@@ -105,7 +111,7 @@ fn classes_of_policies_that_arm_no_more_are_given_back() {
 #[test]
 fn a_class_that_is_still_armed_is_nobody_elses() {
     let mut world = World::new(ALL);
-    world.planner = Planner::new(ALL, Settings { slots: 1, lease: LEASE });
+    world.planner = Planner::new(ALL, Settings { slots: 1, lease: LEASE, passing: false });
     world.arming = vec![arming("to come", 2)];
     world.connect(&[0, 1]);
     world.run(seconds(1));
@@ -179,4 +185,16 @@ fn what_is_constant_needs_leases_only() {
     world.log[before..].iter().for_each(|(_, op, _)| *kinds.entry(op.as_str()).or_default() += 1);
     assert_eq!(kinds.keys().collect::<Vec<_>>(), [&"put"]);
     assert!(kinds["put"] <= 5 * 30 / 2, "{kinds:?}");
+}
+
+/// What passes is capped once it is known what it carries; a contract does not wait.
+#[test]
+fn on_a_router_only_contracts_hold_what_joins() {
+    for (enforce, armed) in [(Enforce::Steer, 0), (Enforce::Always, 1)] {
+        let mut world = World::new(Abilities { demote: false, pace: false, cap: true, proxy: false });
+        world.planner = Planner::new(ALL, Settings { slots: 1000, lease: LEASE, passing: true });
+        world.arming = vec![Arming { enforce, ..arming("to come", 2) }];
+        world.run(seconds(1));
+        assert_eq!(world.kernel.armed.len(), armed, "{enforce:?}");
+    }
 }

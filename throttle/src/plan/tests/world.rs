@@ -108,7 +108,7 @@ pub(super) fn path(key: SubflowKey) -> usize {
 impl World {
     pub(super) fn new(abilities: Abilities) -> Self {
         Self {
-            planner: Planner::new(abilities, Settings { slots: 1000, lease: LEASE }),
+            planner: Planner::new(abilities, Settings { slots: 1000, lease: LEASE, passing: false }),
             at: START,
             connections: Vec::new(),
             lines: [40, 40, 40],

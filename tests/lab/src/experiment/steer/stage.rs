@@ -1,4 +1,4 @@
-//! A stage: the world with a source of flows and a proxy that is told policies; and a recording of what happens on it.
+//! A stage: the world with a source of flows and a proxy (or a router) that is told policies; and a recording of what happens on it.
 //!
 //! Called by the experiments about steering. Owned by the experiment: dropping it ends everything on it.
 //! Invariant: a recording's times are all of one clock.
@@ -36,6 +36,8 @@ pub(super) struct Setting {
     pub(super) steering: String,
     /// The proxy's configuration from its start on, behind the paths.
     pub(super) policies: String,
+    /// The edge is a router, and clients' connections end at the origin.
+    pub(super) passing: bool,
 }
 
 /// A network, its proxy, and the origin of flows.
@@ -46,6 +48,7 @@ pub(super) struct Stage {
     config: ProxyConfig,
     proxy: Option<Proxy>,
     source: Source,
+    passing: bool,
 }
 
 /// What happens on a stage, being recorded.
@@ -62,7 +65,12 @@ pub(super) struct Recording<'a> {
 impl Setting {
     /// The links, with a proxy that has no policy yet.
     pub(super) fn new(links: Builder) -> Self {
-        Self { links, congestion: None, steering: String::new(), policies: String::new() }
+        Self { links, congestion: None, steering: String::new(), policies: String::new(), passing: false }
+    }
+
+    /// The links of a router, which steers what passes.
+    pub(super) fn router(links: Builder) -> Self {
+        Self { passing: true, ..Self::new(links) }
     }
 
     /// With policies from the start.
@@ -77,18 +85,22 @@ impl Stage {
     pub(super) fn start(setting: &Setting, options: &Options) -> Result<Self> {
         ensure!(options.subject == Subject::Anabranch, "the floor has no policies: nothing can be shown of it");
         let topology = setting.links.clone().switched().build()?;
-        let extra = format!("{STEERING}{}\n{}{}", setting.steering, paths(topology.links()), setting.policies);
-        Self::start_with(
-            topology,
-            ProxyConfig { congestion: setting.congestion.map(Into::into), extra, ..ProxyConfig::default() },
-        )
+        let role =
+            if setting.passing { router(topology.links().len()) } else { STEERING.to_owned() + &setting.steering };
+        let extra = format!("{role}\n{}{}", paths(topology.links()), setting.policies);
+        let config = ProxyConfig { congestion: setting.congestion.map(Into::into), extra, ..ProxyConfig::default() };
+        Self::build(topology, config, setting.passing)
     }
 
-    /// As [`Stage::start`], with a configuration of the experiment's own.
-    pub(super) fn start_with(topology: Topology, config: ProxyConfig) -> Result<Self> {
+    fn build(topology: Topology, config: ProxyConfig, passing: bool) -> Result<Self> {
+        if passing {
+            for key in ["ipv4.ip_forward", "ipv6.conf.all.forwarding"] {
+                topology.edge.sysctl(&format!("net.{key}"), "1")?;
+            }
+        }
         let proxy = Some(Proxy::start(&topology.edge, &config)?);
-        let source = Source::start(&topology.origin, SOURCE)?;
-        Ok(Self { topology, directory: private_directory("stage")?, config, proxy, source })
+        let source = Source::start(&topology.origin, SOURCE, if passing { Protocol::Mptcp } else { Protocol::Tcp })?;
+        Ok(Self { topology, directory: private_directory("stage")?, config, proxy, source, passing })
     }
 
     /// The proxy.
@@ -144,7 +156,7 @@ impl Stage {
     pub(super) fn spec(&self, link: u8, family: Family, way: Way) -> FlowSpec {
         let proxy = SocketAddr::new(self.topology.edge_address(link, family), PORT);
         let from = Some(self.topology.client_address(link, family));
-        let (protocol, via) = (Protocol::Mptcp, Via::Connect(proxy));
+        let (protocol, via) = (Protocol::Mptcp, if self.passing { Via::Direct } else { Via::Connect(proxy) });
         FlowSpec { protocol, via, from, way, demand: ALL_THERE_IS, bytes: None }
     }
 
@@ -155,16 +167,21 @@ impl Stage {
 
     /// Subflows of the client's that live.
     pub(super) fn subflows(&self) -> Result<usize> {
-        let words = ["-tniHO", "state", "established", "dport", &format!("= :{PORT}")];
+        let words = ["-tniHO", "state", "established", "dport", &format!("= :{}", self.port())];
         let lines = self.topology.client.tool("ss", words)?;
         Ok(lines.lines().filter(|line| line.contains("tcp-ulp-mptcp")).count())
+    }
+
+    /// The port that clients' connections go to.
+    const fn port(&self) -> u16 {
+        if self.passing { SOURCE } else { PORT }
     }
 
     /// Starts to record.
     pub(super) fn record(&self) -> Result<Recording<'_>> {
         let devices: Vec<String> = (1..=self.topology.links().len()).map(|number| format!("c{number}")).collect();
         let clock = Clock::start();
-        let meter = Meter::start(&self.topology.client, &devices, PORT, clock)?;
+        let meter = Meter::start(&self.topology.client, &devices, self.port(), clock)?;
         Ok(Recording { stage: self, clock, flows: Vec::new(), meter, marks: Vec::new(), faults: Vec::new() })
     }
 }
@@ -242,6 +259,12 @@ impl Recording<'_> {
         }
         Ok(Trace { paths: reading.devices, flows, marks: self.marks, faults, end })
     }
+}
+
+/// The role of a router with so many links.
+fn router(links: usize) -> String {
+    let devices = (1..=links).map(|number| format!("\"p{number}\"")).collect::<Vec<_>>().join(", ");
+    format!("[process]\nrole = \"steer\"\n[sniffer]\ninterfaces = [{devices}]\n")
 }
 
 /// Fails with a tool's own words.
