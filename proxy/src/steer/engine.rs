@@ -229,11 +229,16 @@ impl<'a> Engine<'a> {
     #[allow(clippy::disallowed_methods, reason = "on a thread of its own, that has nothing else to do")]
     fn release(&mut self, gently: bool) {
         if gently {
-            let view = self.look(now());
-            let ops = self.planner.plan(&view, &Decisions::default());
-            self.act(&ops);
-            if let Some(wait) = self.planner.letting_off() {
-                std::thread::sleep(wait);
+            let began = now();
+            loop {
+                let view = self.look(now());
+                let ops = self.planner.plan(&view, &Decisions::default());
+                self.act(&ops);
+                let Some(wait) = self.planner.letting_off() else { break };
+                if now().saturating_sub(began) >= wait {
+                    break;
+                }
+                std::thread::sleep(TRANSITION);
             }
         }
         let view = self.look(now());

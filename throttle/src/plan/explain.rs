@@ -123,7 +123,7 @@ impl Subflow {
         }
         if self.paced.is_some_and(|paced| paced.rate == OPEN) {
             done.push("holds little unsent, at any rate, until it has changed its pace".to_owned());
-        } else if let Some(paced) = self.paced {
+        } else if let Some(paced) = self.paced.filter(|_| self.demoted.is_none()) {
             #[allow(clippy::cast_precision_loss, reason = "a rate to be read")]
             let rate = paced.rate as f64 / 1e6;
             done.push(format!("paced at {rate:.2} Mbit/s of payload"));

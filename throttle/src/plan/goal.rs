@@ -85,7 +85,7 @@ impl Planner {
         let is_free = |(key, subflow, intent, verdict): &&(SubflowKey, &view::Subflow, Option<&Intent>, Verdict)| {
             live(subflow)
                 && (intent.is_none() || matches!(verdict, Verdict::Paused(_)))
-                && !self.subflows.get(key).is_some_and(Subflow::is_stuck)
+                && !self.subflows.get(key).is_some_and(|known| known.is_stuck() || self.is_unproven(*key, known))
         };
         let steered =
             wanted.iter().any(|(_, _, intent, _)| intent.is_some_and(|intent| intent.enforce == Enforce::Steer));

@@ -79,7 +79,11 @@ impl Planner {
             Goal::Free => {
                 subflow.start_over();
                 let may_promote = seen.is_live() || subflow.alone || self.leaving;
-                subflow.release(key, may_promote, ops);
+                if may_promote && self.is_to_be_tried(key, subflow) {
+                    self.try_out(key, ops);
+                } else {
+                    subflow.release(key, may_promote, ops);
+                }
                 self.let_off(key, subflow, ops);
                 if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
                     ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });

@@ -150,7 +150,8 @@ impl Subflow {
         let moves = match self.goal {
             Goal::Rate { download: Some(_), .. } => drains || self.duty.is_some() || self.eases,
             Goal::Backup => drains && self.paced.is_some(),
-            Goal::Rate { .. } | Goal::Free | Goal::Closed => false,
+            Goal::Free => self.is_on_trial() && self.paced.is_some_and(|paced| now.saturating_sub(paced.at) < DRAINING),
+            Goal::Rate { .. } | Goal::Closed => false,
         };
         moves && !self.waits(now)
     }

@@ -368,3 +368,46 @@ fn only_what_drains_is_in_transition() {
     assert!(world.kernel.elements.contains_key(&(subflow, crate::intent::Direction::Download)));
     assert_eq!(world.planner.in_transition().next(), None);
 }
+
+/// Nothing was sent on it that could have been lost: whether its path still works shows only now.
+#[test]
+fn what_was_silent_is_let_in_with_a_little_first() {
+    for works in [true, false] {
+        let mut world = World::new(ALL);
+        let subflows = world.connect(&[0, 1]);
+        world.run(seconds(1));
+        world.wants[0] = steer(Wanted::Backup);
+        world.run(seconds(3));
+        world.wants[0] = None;
+        world.turn();
+        assert_eq!(world.kernel.paced[&subflows[0]], 4_000_000);
+        assert!(world.kernel.demoted.contains(&subflows[0]), "not before its socket is held back");
+        world.turn();
+        assert!(!world.kernel.demoted.contains(&subflows[0]));
+        world.turn();
+        assert_eq!(world.kernel.paced[&subflows[0]], 4_000_000, "nothing has come back yet");
+        if works {
+            world.run(millis(50));
+            assert!(world.kernel.paced[&subflows[0]] > mbit(1_000).bits_per_second());
+            world.run(seconds(2));
+            assert!(world.is_untouched());
+        } else {
+            world.subflow(subflows[0]).timeouts = 1;
+            world.turn();
+            assert!(world.kernel.demoted.contains(&subflows[0]));
+        }
+    }
+}
+
+/// One that moved something lately is let in whole.
+#[test]
+fn what_was_not_silent_needs_no_trial() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0, 1]);
+    world.run(seconds(1));
+    world.wants[0] = steer(Wanted::Backup);
+    world.run(millis(300));
+    world.wants[0] = None;
+    world.turn();
+    assert!(!world.kernel.demoted.contains(&subflows[0]) && world.kernel.paced.is_empty());
+}

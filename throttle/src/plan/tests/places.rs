@@ -82,3 +82,19 @@ fn the_last_one_is_not_kept_out() {
         assert!(!inside(&world, &subflows).is_empty());
     }
 }
+
+/// A pace that is raised holds from the next acknowledgement on: what waits would be sent at the old one first.
+#[test]
+fn who_waits_is_not_paced_to_a_crawl() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0, 1]);
+    world.run(seconds(1));
+    world.wants[0] = steer(Wanted::Kbit(64));
+    world.run(seconds(1));
+    assert!(world.kernel.demoted.contains(&subflows[0]));
+    assert_eq!(world.kernel.paced[&subflows[0]], 4_000_000);
+    world.wants[0] = steer(Wanted::Kbit(300));
+    world.run(seconds(1));
+    assert!(!world.kernel.demoted.contains(&subflows[0]));
+    assert_eq!(world.kernel.paced[&subflows[0]], 282_000);
+}
