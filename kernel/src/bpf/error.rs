@@ -21,6 +21,9 @@ pub enum BpfError {
     /// The type information is damaged, or does not have what the program needs.
     #[error("pacing single sockets takes Linux 5.15 or later with IPv6")]
     Unsupported(#[source] BtfError),
+    /// There is no such function to attach to, or its surroundings are others than the program knows.
+    #[error("giving programs MPTCP by BPF takes Linux 6.6 or later, built with MPTCP")]
+    NoHook(#[source] BtfError),
     /// The process lacks a capability, or the kernel is locked down.
     #[error("{op} was refused: it takes CAP_BPF and CAP_PERFMON in the initial user namespace")]
     NotPermitted {
