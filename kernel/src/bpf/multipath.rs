@@ -64,12 +64,15 @@ impl Multipath {
     ///
     /// Errors: [`PinError`] — the directory is not there, or not in such a file system.
     pub fn pin(&self, path: &Path) -> Result<(), PinError> {
-        let new = path.with_extension("new");
+        // Names with dots the file system keeps for itself.
+        let mut new = path.as_os_str().to_owned();
+        new.push("-new");
+        let new = Path::new(&new);
         // What an attempt that was killed has left.
-        drop(std::fs::remove_file(&new));
-        call::pin(&self.link, &new)?;
-        std::fs::rename(&new, path).map_err(|source| {
-            drop(std::fs::remove_file(&new));
+        drop(std::fs::remove_file(new));
+        call::pin(&self.link, new)?;
+        std::fs::rename(new, path).map_err(|source| {
+            drop(std::fs::remove_file(new));
             PinError::File(source)
         })
     }

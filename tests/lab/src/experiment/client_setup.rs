@@ -69,9 +69,17 @@ fn of_world(world: &World, size: u64, options: &Options, report: &mut Report) ->
     ensure!(well["diagnosis"]["failures"] == world.idle, "the doctor is not content: {}", well["diagnosis"]);
     let by_bpf = done.contains(BY_BPF);
     ensure!(by_bpf || done.contains(ONE_BY_ONE), "no word of programs:\n{done}");
-    // Kernels before 6.6 have no hook.
-    let hook = anabranch_kernel::bpf::has_function("update_socket_protocol").unwrap_or(false);
-    ensure!(by_bpf == (hook && of_the_whole_machine()), "the other way was to be expected here:\n{done}");
+    // Kernels before 6.6 have no hook, a user namespace has no right to it, and machines have policies.
+    match anabranch_kernel::bpf::Multipath::attach(0, &[] as &[&str]) {
+        Ok(_) => ensure!(by_bpf, "the kernel lets it be done by BPF:\n{done}"),
+        Err(why) => {
+            ensure!(!by_bpf && done.contains(&why.to_string()), "{why}, and the set-up said:\n{done}");
+            let note = format!("programs under mptcpize, for no BPF here: {why}");
+            if !report.notes.contains(&note) {
+                report.note(note);
+            }
+        }
+    }
     let how = if by_bpf { "" } else { "mptcpize run " };
 
     let capacity = machine.capacity(world);
@@ -122,12 +130,6 @@ fn of_world(world: &World, size: u64, options: &Options, report: &mut Report) ->
     machine.finish(&plain)?;
     ensure!(machine.asked_for_mptcp()? == asked, "programs still get MPTCP after the undo");
     Ok(lowest)
-}
-
-/// Whether this is root of the initial user namespace, to whom alone the kernel gives BPF.
-fn of_the_whole_machine() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// A program that knows nothing of MPTCP has it, as ss and the kernel's counters say.
