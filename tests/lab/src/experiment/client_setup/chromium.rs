@@ -52,27 +52,26 @@ pub(super) struct Download<'a> {
     pub(super) nginx: &'a Nginx,
     /// What stands before the program's name.
     pub(super) how: &'a str,
-    pub(super) size: u64,
 }
 
 impl Download<'_> {
-    /// What it brings, each round through the auto-configuration by its URL; a first one, not counted, finds it by WPAD.
+    /// What it brings of a file of `size` bytes, each round through the auto-configuration by its URL; before, a small one by WPAD.
     ///
     /// Units: bit/s.
-    pub(super) fn measure(&self, rounds: usize) -> Result<Vec<f64>> {
-        let file = self.nginx.file(self.size);
-        let page = file.with_file_name("page.html");
-        std::fs::write(page, PAGE.replace("SIZE", &self.size.to_string())).context("cannot write the page")?;
-        let hash = fnv1a(&std::fs::read(file)?);
+    pub(super) fn measure(&self, small: u64, size: u64, rounds: usize) -> Result<Vec<f64>> {
         let edge: SocketAddr = self.machine.proxy().parse().context("the proxy's address")?;
         let wpad = format!("--proxy-auto-detect --host-resolver-rules='MAP wpad {}'", edge.ip());
         let named = format!("--proxy-pac-url=http://{edge}/proxy.pac");
-        self.fetch(&wpad, hash).context("by WPAD")?;
-        (0..rounds).map(|_| self.fetch(&named, hash)).collect()
+        self.fetch(&wpad, small).context("by WPAD")?;
+        (0..rounds).map(|_| self.fetch(&named, size)).collect()
     }
 
     #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-    fn fetch(&self, found: &str, hash: u32) -> Result<f64> {
+    fn fetch(&self, found: &str, size: u64) -> Result<f64> {
+        let file = self.nginx.file(size);
+        let page = file.with_file_name("page.html");
+        std::fs::write(page, PAGE.replace("SIZE", &size.to_string())).context("cannot write the page")?;
+        let hash = fnv1a(&std::fs::read(file)?);
         let before = self.proxy.access_log().len();
         let profile = self.machine.place("chromium");
         let url = format!("http://{}/page.html", self.machine.origin(self.nginx.port()));
@@ -91,14 +90,14 @@ impl Download<'_> {
         let (_, got) = page.split_once("got ").with_context(said)?;
         let got: Vec<f64> = got.split([' ', '<']).map_while(|word| word.trim().parse().ok()).collect();
         let [length, sum, took] = got[..] else { bail!("{}", said()) };
-        ensure!((length, sum) == (self.size as f64, f64::from(hash)), "not what the origin sent: {page:?}");
+        ensure!((length, sum) == (size as f64, f64::from(hash)), "not what the origin sent: {page:?}");
 
         // The proxy carried it, and over MPTCP.
         let log = self.proxy.wait_access_log(before + 2, Duration::from_secs(5));
-        let whole = |entry: &&Value| entry["bytes_to_client"].as_u64().is_some_and(|bytes| bytes >= self.size);
+        let whole = |entry: &&Value| entry["bytes_to_client"].as_u64().is_some_and(|bytes| bytes >= size);
         let entry = log.iter().skip(before).find(whole).with_context(|| format!("not by the proxy: {log:?}"))?;
         ensure!(name(entry) == WHOLE, "not over MPTCP: {entry}");
-        Ok(self.size as f64 * 8.0 / (took / 1000.0))
+        Ok(size as f64 * 8.0 / (took / 1000.0))
     }
 }
 
