@@ -59,9 +59,7 @@ fn of_world(world: &World, size: u64, options: &Options, report: &mut Report) ->
     let rounds = options.rounds(3, 1);
     let machine = Machine::new(world)?;
     let proxy = Proxy::start(&machine.topology.edge, &chromium::configuration())?;
-    // A browser takes a while to put together what came.
-    let large = 2 * size;
-    let nginx = Nginx::start(&machine.topology.origin, NGINX_PORT, &[size, SMALL, large])?;
+    let nginx = Nginx::start(&machine.topology.origin, NGINX_PORT, &[size, SMALL])?;
     let before = machine.dump()?;
     let bare = machine.ask(&["--dry-run", "--apt"])?;
     ensure!(machine.dump()? == before, "saying what would be done changed something");
@@ -101,7 +99,7 @@ fn of_world(world: &World, size: u64, options: &Options, report: &mut Report) ->
     if world.flap.is_some() && !options.quick {
         if chromium::installed() {
             let download = Download { machine: &machine, proxy: &proxy, nginx: &nginx, how };
-            let shares: Vec<_> = download.measure(SMALL, large, rounds)?.iter().map(|rate| rate / capacity).collect();
+            let shares: Vec<_> = download.measure(SMALL, size, rounds)?.iter().map(|rate| rate / capacity).collect();
             report.cell(&format!("{}: chromium", world.name), "of sum", &shares);
             lowest = lowest.min(crate::stats::median(&shares).unwrap_or(0.0));
         } else {

@@ -1,11 +1,14 @@
-//! Chromium: finds the proxy by its auto-configuration, by name and by WPAD, and a page of it measures a download.
+//! Chromium: finds the proxy by its auto-configuration, by name and by WPAD, and saves a file.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 use super::machine::Machine;
 use crate::experiment::fallback::{WHOLE, name};
@@ -16,21 +19,9 @@ use crate::proxy::{Proxy, ProxyConfig};
 const PROGRAM: &str = "chromium";
 /// Without a screen, without a sandbox (root has none), and without talking to anybody of its own accord.
 const ALONE: &str = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-background-networking \
-                     --disable-component-update --disable-sync --no-first-run --timeout=60000";
-/// Fetches without a copy on the disk, then hashes what came (FNV-1a): only the transfer is timed.
-const PAGE: &str = "<!doctype html><body><script>
-const request = new XMLHttpRequest();
-request.open('GET', '/SIZE', false);
-request.overrideMimeType('text/plain; charset=x-user-defined');
-const before = performance.now();
-request.send();
-const took = performance.now() - before;
-const text = request.responseText;
-let hash = 0x811c9dc5;
-for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ (text.charCodeAt(at) & 255), 0x01000193);
-document.body.textContent = ['got', text.length, hash >>> 0, took].join(' ');
-</script></body>
-";
+                     --disable-component-update --disable-sync --no-first-run";
+/// How long a download may take, beginning with the program's start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The proxy's configuration, with a second listener where browsers look for `wpad`.
 pub(super) fn configuration() -> ProxyConfig {
@@ -66,41 +57,58 @@ impl Download<'_> {
         (0..rounds).map(|_| self.fetch(&named, size)).collect()
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
     fn fetch(&self, found: &str, size: u64) -> Result<f64> {
-        let file = self.nginx.file(size);
-        let page = file.with_file_name("page.html");
-        std::fs::write(page, PAGE.replace("SIZE", &size.to_string())).context("cannot write the page")?;
-        let hash = fnv1a(&std::fs::read(file)?);
         let before = self.proxy.access_log().len();
-        let profile = self.machine.place("chromium");
-        let url = format!("http://{}/page.html", self.machine.origin(self.nginx.port()));
-        let line = format!(
-            "exec {}{PROGRAM} {ALONE} --user-data-dir={} {found} --dump-dom {url}",
-            self.how,
-            profile.display()
-        );
-        let mut command = self.machine.topology.client.bound_command("timeout");
-        command.args(["60", "sh", "-c", &line]).env("HOME", &profile).stdin(Stdio::null());
-        let output = command.output().context("cannot start chromium")?;
+        let home = self.machine.place("chromium");
+        let got = self.download(&home, found, size);
         // What it leaves of itself is no file of the set-up's.
-        drop(std::fs::remove_dir_all(&profile));
-        let page = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said = || format!("{}: {page:?} {}", output.status, String::from_utf8_lossy(&output.stderr));
-        let (_, got) = page.split_once("got ").with_context(said)?;
-        let got: Vec<f64> = got.split([' ', '<']).map_while(|word| word.trim().parse().ok()).collect();
-        let [length, sum, took] = got[..] else { bail!("{}", said()) };
-        ensure!((length, sum) == (size as f64, f64::from(hash)), "not what the origin sent: {page:?}");
-
-        // The proxy carried it, and over MPTCP.
+        drop(std::fs::remove_dir_all(&home));
+        let end = got?;
+        // The proxy carried it, and over MPTCP; from when it was asked until the last byte was on the disk.
         let log = self.proxy.wait_access_log(before + 2, Duration::from_secs(5));
         let whole = |entry: &&Value| entry["bytes_to_client"].as_u64().is_some_and(|bytes| bytes >= size);
         let entry = log.iter().skip(before).find(whole).with_context(|| format!("not by the proxy: {log:?}"))?;
         ensure!(name(entry) == WHOLE, "not over MPTCP: {entry}");
-        Ok(size as f64 * 8.0 / (took / 1000.0))
+        let began = entry["time"].as_str().and_then(of_day).with_context(|| format!("no time: {entry}"))?;
+        #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+        Ok(size as f64 * 8.0 / (end - began).rem_euclid(DAY))
+    }
+
+    /// Starts it on the file's address, which it saves; when that was done.
+    ///
+    /// Units: s of the day.
+    fn download(&self, home: &Path, found: &str, size: u64) -> Result<f64> {
+        let (profile, files) = (home.join("profile"), home.join("files"));
+        std::fs::create_dir_all(profile.join("Default")).context("cannot make a profile")?;
+        std::fs::create_dir_all(&files).context("cannot make a place for downloads")?;
+        let preferences = json!({"download": {"default_directory": files, "prompt_for_download": false}});
+        std::fs::write(profile.join("Default/Preferences"), preferences.to_string())
+            .context("cannot write a profile")?;
+        let url = format!("http://{}/{size}", self.machine.origin(self.nginx.port()));
+        let line = format!("exec {}{PROGRAM} {ALONE} --user-data-dir={} {found} {url}", self.how, profile.display());
+        let said = home.join("said");
+        let mut command = self.machine.topology.client.bound_command("sh");
+        command.args(["-c", &line]).env("HOME", home).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(std::fs::File::create(&said)?).spawn().context("cannot start chromium")?;
+        let file = files.join(size.to_string());
+        let end = Instant::now() + PATIENCE;
+        // It has the name when it is whole.
+        while !file.is_file() && Instant::now() < end && child.try_wait()?.is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM).ok();
+        child.wait()?;
+        ensure!(file.is_file(), "saved nothing: {}", std::fs::read_to_string(&said)?);
+        ensure!(std::fs::read(&file)? == std::fs::read(self.nginx.file(size))?, "not what the origin sent");
+        let written = std::fs::metadata(&file)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+        Ok(written.as_secs_f64().rem_euclid(DAY))
     }
 }
 
-fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+const DAY: f64 = 86_400.0;
+
+/// The time of day in a time as RFC 3339 has it.
+fn of_day(time: &str) -> Option<f64> {
+    let (_, clock) = time.trim_end_matches('Z').split_once('T')?;
+    clock.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
 }
