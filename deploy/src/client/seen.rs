@@ -125,8 +125,10 @@ pub struct Seen {
     pub mptcp: Option<bool>,
     /// `net.mptcp.path_manager`.
     pub path_manager: Option<String>,
-    /// What gives programs MPTCP.
+    /// What gives all programs MPTCP.
     pub hook: Hook,
+    /// What gives one program MPTCP is installed (`mptcpize`).
+    pub mptcpize: bool,
 }
 
 /// An address over which the Internet is reached.

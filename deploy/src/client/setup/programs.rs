@@ -6,7 +6,10 @@ use crate::client::seen::{Hook, Seen};
 
 /// What is to be done for programs, and which way it is.
 pub(super) fn programs(seen: &Seen, wanted: &Wanted, plan: &mut Plan) {
-    let one_by_one = |why: &str| format!("one by one, by the preload library: {why}");
+    let library =
+        if seen.mptcpize { "mptcpize run PROGRAM" } else { "apt-get install mptcpize, then mptcpize run PROGRAM" };
+    let one_by_one =
+        |why: &str| format!("one by one, by the preload library ({library}; not for statically linked ones): {why}");
     plan.programs = match &seen.hook {
         _ if seen.mptcp.is_none() => "over one link, whatever they ask for: this kernel has no MPTCP".to_owned(),
         Hook::Bpf { attached, .. } if !wanted.bpf => {

@@ -255,6 +255,8 @@ fn programs_get_mptcp_by_bpf_where_that_can_be_and_the_plan_says_which_way_it_is
         );
     }
     assert!(of(&hooked(true, Some(&["anabranch"])), &wanted()).2[0].contains("--undo"));
+    let library = |mptcpize| of(&Seen { mptcpize, ..hooked(true, None) }, &wanted()).1;
+    assert!(library(false).contains("apt-get install mptcpize") && !library(true).contains("apt-get"));
 }
 
 #[test]

@@ -66,16 +66,8 @@ pub(super) fn look(root: &Path, journal: Option<&Journal>) -> Hook {
     Hook::Bpf { namespace, tried, mounted: fs_mounted(&place), attached }
 }
 
-/// How the preload library is had, after the words on which way it is.
-pub(super) fn preload() -> &'static str {
-    if installed("mptcpize") {
-        "; mptcpize run PROGRAM does it for one program (not for statically linked ones)"
-    } else {
-        "; for one program mptcpize does it (apt-get install mptcpize, then: mptcpize run PROGRAM)"
-    }
-}
-
-fn installed(program: &str) -> bool {
+/// Whether a program is.
+pub(super) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain([Path::new("/usr/bin").to_owned()]).any(|place| place.join(program).is_file())
 }

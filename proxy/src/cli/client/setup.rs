@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
     };
     let planned = look_and_plan(root, &wanted, Some(keeper(root)), journal.as_ref())?;
     say(&planned.text());
-    say(&format!("programs: {}{}\nkept by: {}\n", planned.programs, programs::preload(), keeper(root).as_str()));
+    say(&format!("programs: {}\nkept by: {}\n", planned.programs, keeper(root).as_str()));
     if !arguments.what.apply {
         return Ok(0);
     }
@@ -127,7 +127,7 @@ fn now() -> u64 {
 
 fn look_and_plan(root: &Path, wanted: &Wanted, keeper: Option<Keeper>, journal: Option<&Journal>) -> Result<Plan, u8> {
     let mut seen = look::seen().map_err(|error| os(&error))?;
-    seen.hook = programs::look(root, journal);
+    (seen.hook, seen.mptcpize) = (programs::look(root, journal), programs::installed("mptcpize"));
     Ok(plan(&seen, wanted, keeper, |path| fs::read_to_string(root.join(path)).ok()))
 }
 

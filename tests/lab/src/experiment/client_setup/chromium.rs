@@ -1,5 +1,7 @@
 //! Chromium: finds the proxy by its auto-configuration, by name and by WPAD, and saves a file.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -7,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use serde_json::{Value, json};
 
 use super::machine::Machine;
@@ -78,24 +81,34 @@ impl Download<'_> {
     ///
     /// Units: s of the day.
     fn download(&self, home: &Path, found: &str, size: u64) -> Result<f64> {
-        let (profile, files) = (home.join("profile"), home.join("files"));
-        std::fs::create_dir_all(profile.join("Default")).context("cannot make a profile")?;
+        let [files, orders, said] = ["files", "orders", "said"].map(|name| home.join(name));
         std::fs::create_dir_all(&files).context("cannot make a place for downloads")?;
-        let preferences = json!({"download": {"default_directory": files, "prompt_for_download": false}});
-        std::fs::write(profile.join("Default/Preferences"), preferences.to_string())
-            .context("cannot write a profile")?;
+        mkfifo(&orders, Mode::S_IRWXU).context("cannot make a pipe")?;
         let url = format!("http://{}/{size}", self.machine.origin(self.nginx.port()));
-        let line = format!("exec {}{PROGRAM} {ALONE} --user-data-dir={} {found} {url}", self.how, profile.display());
-        let said = home.join("said");
+        let line = format!(
+            "exec {}{PROGRAM} {ALONE} --user-data-dir={} {found} --remote-debugging-pipe 3<{} 4>/dev/null",
+            self.how,
+            home.join("profile").display(),
+            orders.display()
+        );
         let mut command = self.machine.topology.client.bound_command("sh");
         command.args(["-c", &line]).env("HOME", home).stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(std::fs::File::create(&said)?).spawn().context("cannot start chromium")?;
+        // Without a screen it saves nothing by itself. It ends when the pipe does.
+        let mut pipe = OpenOptions::new().write(true).open(&orders).context("cannot open the pipe")?;
+        for (method, parameters) in [
+            ("Browser.setDownloadBehavior", json!({"behavior": "allow", "downloadPath": files})),
+            ("Target.createTarget", json!({"url": url})),
+        ] {
+            write!(pipe, "{}\0", json!({"id": 1, "method": method, "params": parameters})).context("cannot order")?;
+        }
         let file = files.join(size.to_string());
         let end = Instant::now() + PATIENCE;
         // It has the name when it is whole.
         while !file.is_file() && Instant::now() < end && child.try_wait()?.is_none() {
             std::thread::sleep(Duration::from_millis(20));
         }
+        drop(pipe);
         kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM).ok();
         child.wait()?;
         ensure!(file.is_file(), "saved nothing: {}", std::fs::read_to_string(&said)?);
