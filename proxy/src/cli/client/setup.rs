@@ -248,6 +248,10 @@ fn again(root: &Path, journal: Option<Journal>) -> Result<u8, u8> {
     journal.steps.retain(|step| !gone.contains(step));
     let planned = look_and_plan(root, &journal.wanted, None, Some(&journal))?;
     say(&planned.text());
+    // Another kernel may have been started since.
+    if journal.wanted.bpf {
+        say(&format!("programs: {}\n", planned.programs));
+    }
     apply(root, journal, &planned.steps)?;
     Ok(0)
 }
