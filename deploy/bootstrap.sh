@@ -8,6 +8,9 @@
 #     deploy/bootstrap.sh deb     what `run` needs, and the tools that make a package
 #     deploy/bootstrap.sh fuzz    what `run` needs, a C++ compiler and cargo-fuzz
 #
+# A browser is not among them: it is 300 MB, and only `lab client-setup` looks for one (apt-get install chromium), without which its full
+# run says that nothing was measured of it.
+#
 # Says what it installs, before it does. Runs nothing when all is there. Never installs a Rust toolchain: which one a
 # machine has is its owner's decision; the one command that cures a missing or old one is printed instead.
 

@@ -1,4 +1,5 @@
-//! The pace of single TCP sockets, subflows of MPTCP connections among them, set from outside.
+//! The pace of single TCP sockets, subflows of MPTCP connections among them, set from outside; and MPTCP for programs that know
+//! nothing of it (`multipath.rs`).
 //!
 //! An MPTCP socket refuses SO_MAX_PACING_RATE, and nothing else reaches one subflow of it. But a program of the kind
 //! `bpf_iter/tcp` visits every TCP socket of a network namespace and may set options there. What lives here: that program,
@@ -18,6 +19,7 @@ mod asm;
 mod btf;
 mod call;
 mod error;
+mod multipath;
 mod program;
 
 use std::fs::File;
@@ -30,6 +32,7 @@ use program::{Places, Value};
 pub use crate::flow::Flow;
 pub use btf::BtfError;
 pub use error::BpfError;
+pub use multipath::{Multipath, PinError, fs_mounted, mount_fs, unmount_fs};
 
 /// The running kernel's type information.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -77,7 +80,7 @@ impl Pacer {
         let map = call::create_map(u32::try_from(PASS).unwrap_or(u32::MAX))?;
         let words = program::program(places, map.as_raw_fd())
             .ok_or(BpfError::Unsupported(BtfError::Damaged("members are too far apart")))?;
-        let link = call::link(&call::load(&words, function)?)?;
+        let link = call::link(call::PACING, &call::load(call::PACING, &words, function)?)?;
         Ok(Self { link, map })
     }
 

@@ -55,6 +55,23 @@ pub fn mptcp_info(socket: BorrowedFd<'_>) -> Result<Option<MptcpInfo>, SockoptEr
     }
 }
 
+/// The cookie of the network namespace that a socket is in: a number that no other has, or will have until the machine is started again.
+///
+/// Kernel: v5.14 (`SO_NETNS_COOKIE`); no capability.
+pub fn netns_cookie(socket: BorrowedFd<'_>) -> Result<u64, SockoptError> {
+    let mut cookie = 0_u64;
+    let mut length: libc::socklen_t = 8;
+    // SAFETY: the option is eight bytes, which `cookie` is; both pointers are valid for the call.
+    let answer = unsafe {
+        let to = (&raw mut cookie).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, to, &raw mut length)
+    };
+    match answer {
+        0 => Ok(cookie),
+        _ => Err(SockoptError { name: "SO_NETNS_COOKIE", source: io::Error::last_os_error() }),
+    }
+}
+
 /// Lets a listener take data in the SYN (RFC 7413), with at most `queue` such connections waiting.
 ///
 /// Kernel: `TCP_FASTOPEN`, tcp(7); on MPTCP listeners since v6.2; `net.ipv4.tcp_fastopen` must have bit 2.

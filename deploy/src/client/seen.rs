@@ -82,6 +82,30 @@ pub struct Endpoint {
     pub subflow: bool,
 }
 
+/// Whether a BPF program may answer for `update_socket_protocol` here, which gives programs MPTCP that ask for TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    /// It may.
+    Bpf {
+        /// The cookie of the network namespace: the program is for its sockets only.
+        namespace: u64,
+        /// It was tried; else the kernel only says that it has the function.
+        tried: bool,
+        /// A BPF file system is where the program's pin belongs.
+        mounted: bool,
+        /// An earlier set-up's program is attached, with the names of programs it excepts.
+        attached: Option<Vec<String>>,
+    },
+    /// It may not, and why.
+    Not(String),
+}
+
+impl Default for Hook {
+    fn default() -> Self {
+        Self::Not("it was not looked for".to_owned())
+    }
+}
+
 /// Everything that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -101,6 +125,10 @@ pub struct Seen {
     pub mptcp: Option<bool>,
     /// `net.mptcp.path_manager`.
     pub path_manager: Option<String>,
+    /// What gives all programs MPTCP.
+    pub hook: Hook,
+    /// What gives one program MPTCP is installed (`mptcpize`).
+    pub mptcpize: bool,
 }
 
 /// An address over which the Internet is reached.

@@ -3,6 +3,7 @@
 mod files;
 mod journal;
 mod plan;
+mod programs;
 mod step;
 
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use journal::{Journal, stale};
 pub use plan::{Plan, plan};
-pub use step::Step;
+pub use step::{BPF_FS, Step, pin};
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub struct Wanted {
     pub apt: bool,
     /// The program that is run again when links change.
     pub program: String,
+    /// Programs that ask for TCP get MPTCP by BPF, where the kernel lets that be done. A state file of before there was this has none.
+    #[serde(default)]
+    pub bpf: bool,
+    /// Names of processes, as the kernel has them, that get what they ask for; anabranch's own are among them.
+    #[serde(default)]
+    pub except: Vec<String>,
 }
 
 /// Who runs the network of this machine, and has us run when it changes.

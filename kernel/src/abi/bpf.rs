@@ -6,6 +6,7 @@
 pub(crate) mod command {
     pub(crate) const MAP_CREATE: u32 = 0;
     pub(crate) const PROG_LOAD: u32 = 5;
+    pub(crate) const OBJ_PIN: u32 = 6;
     /// Since v5.6, as the next.
     pub(crate) const MAP_LOOKUP_AND_DELETE_BATCH: u32 = 25;
     pub(crate) const MAP_UPDATE_BATCH: u32 = 26;
@@ -20,6 +21,8 @@ pub(crate) const MAP_TYPE_HASH: u32 = 1;
 pub(crate) const F_NO_PREALLOC: u32 = 1;
 /// `BPF_PROG_TYPE_TRACING`.
 pub(crate) const PROG_TYPE_TRACING: u32 = 26;
+/// `BPF_MODIFY_RETURN`.
+pub(crate) const MODIFY_RETURN: u32 = 26;
 /// `BPF_TRACE_ITER`.
 pub(crate) const TRACE_ITER: u32 = 28;
 /// `BPF_PSEUDO_MAP_FD`: the constant is the descriptor of a map.
@@ -30,6 +33,8 @@ pub(crate) mod helper {
     pub(crate) const MAP_LOOKUP_ELEM: i32 = 1;
     /// In `bpf_iter/tcp` since v5.15.
     pub(crate) const SETSOCKOPT: i32 = 49;
+    /// Since v5.11.
+    pub(crate) const GET_CURRENT_TASK_BTF: i32 = 158;
 }
 
 /// Instruction codes: operation, size or comparison, and kind of source, as they are used here.
@@ -52,11 +57,18 @@ pub(crate) mod code {
     pub(crate) const ADD_CONSTANT: u8 = 0x07;
     pub(crate) const SHIFT_LEFT: u8 = 0x6f;
     pub(crate) const AND_CONSTANT: u8 = 0x57;
+    pub(crate) const OR: u8 = 0x4f;
+    pub(crate) const XOR: u8 = 0xaf;
+    /// `BPF_ALU`: of the lower 32 bits.
+    pub(crate) const AND_CONSTANT_4: u8 = 0x54;
     /// `BPF_JMP`.
     pub(crate) const JUMP: u8 = 0x05;
     pub(crate) const JUMP_IF_EQUAL: u8 = 0x15;
     pub(crate) const JUMP_IF_NOT_EQUAL: u8 = 0x55;
     pub(crate) const JUMP_IF_GREATER: u8 = 0x25;
+    /// `BPF_JMP32`: looks at the lower 32 bits.
+    pub(crate) const JUMP_IF_EQUAL_4: u8 = 0x16;
+    pub(crate) const JUMP_IF_NOT_EQUAL_4: u8 = 0x56;
     pub(crate) const CALL: u8 = 0x85;
     pub(crate) const EXIT: u8 = 0x95;
 }
@@ -135,7 +147,17 @@ pub(crate) struct IterCreate {
     pub(crate) flags: u32,
 }
 
+/// `union bpf_attr` of `BPF_OBJ_PIN`, as far as it is used.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(crate) struct ObjPin {
+    pub(crate) pathname: u64,
+    pub(crate) bpf_fd: u32,
+    pub(crate) file_flags: u32,
+}
+
 const _: () = {
+    assert!(size_of::<ObjPin>() == 16);
     assert!(size_of::<MapCreate>() == 44);
     assert!(size_of::<ProgLoad>() == 120);
     assert!(std::mem::offset_of!(ProgLoad, attach_btf_id) == 108);

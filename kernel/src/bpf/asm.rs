@@ -76,6 +76,18 @@ impl Assembler {
         self.word(code::SHIFT_LEFT, to, by as u8, 0, 0);
     }
 
+    /// An operation of two registers; the first has what comes of it.
+    pub(super) fn registers(&mut self, code: u8, to: Reg, from: Reg) {
+        self.word(code, to, from as u8, 0, 0);
+    }
+
+    /// `to` is a constant of eight bytes.
+    pub(super) fn wide_constant(&mut self, to: Reg, constant: u64) {
+        let half = |at: u32| (constant >> at & u64::from(u32::MAX)).try_into().unwrap_or(0_u32).cast_signed();
+        self.word(code::LOAD_CONSTANT_8, to, 0, 0, half(0));
+        self.word(0, Reg::R0, 0, 0, half(32));
+    }
+
     /// `to` is the map with this descriptor.
     pub(super) fn map(&mut self, to: Reg, descriptor: i32) {
         self.word(code::LOAD_CONSTANT_8, to, PSEUDO_MAP_FD, 0, descriptor);

@@ -1,14 +1,41 @@
 //! The system call: each command of bpf(2) that is used here, with descriptors that close themselves.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use crate::abi::bpf as abi;
 
 use super::asm::Instruction;
 use super::error::BpfError;
 use super::program::{KEY, VALUE, Value};
+
+/// What a program is, and where it is attached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// As the kernel lists it.
+    pub(super) name: [u8; 16],
+    /// Its name for a reader.
+    pub(super) words: &'static str,
+    /// `enum bpf_attach_type`.
+    pub(super) attach: u32,
+    /// What it is attached to, for a reader.
+    pub(super) to: &'static str,
+}
+
+/// Paces sockets.
+pub(super) const PACING: Kind =
+    Kind { name: *b"anabranch_pace\0\0", words: "the pacing program", attach: abi::TRACE_ITER, to: "bpf_iter/tcp" };
+
+/// Gives sockets MPTCP.
+pub(super) const MULTIPATH: Kind = Kind {
+    name: *b"anabranch_mptcp\0",
+    words: "the program that gives sockets MPTCP",
+    attach: abi::MODIFY_RETURN,
+    to: "update_socket_protocol",
+};
 
 /// The program's licence as the kernel wants it told: it lets programs under the GPL or such look into its structures.
 const LICENSE: &CStr = c"Dual MIT/GPL";
@@ -32,6 +59,8 @@ unsafe impl Attributes for abi::Batch {}
 unsafe impl Attributes for abi::LinkCreate {}
 // SAFETY: as above.
 unsafe impl Attributes for abi::IterCreate {}
+// SAFETY: as above.
+unsafe impl Attributes for abi::ObjPin {}
 
 /// Calls bpf(2).
 ///
@@ -75,21 +104,21 @@ pub(super) fn create_map(entries: u32) -> Result<OwnedFd, BpfError> {
         .map_err(|source| BpfError::of("BPF_MAP_CREATE", "the map of sockets", source))
 }
 
-/// Loads an iterator's program for the kernel function of this number in its type information.
+/// Loads a program for the kernel function of this number in its type information.
 ///
 /// Errors: [`BpfError::Verifier`] — with the end of the verifier's log.
-pub(super) fn load(words: &[Instruction], function: u32) -> Result<OwnedFd, BpfError> {
-    let source = match try_load(words, function, None) {
+pub(super) fn load(kind: Kind, words: &[Instruction], function: u32) -> Result<OwnedFd, BpfError> {
+    let source = match try_load(kind, words, function, None) {
         Ok(program) => return Ok(program),
         Err(source) => source,
     };
     // Only a second attempt has a log: it is long, and rarely needed.
     let mut log = vec![0_u8; LOG];
     if matches!(source.raw_os_error(), Some(libc::EPERM))
-        || try_load(words, function, Some(&mut log)).is_ok()
+        || try_load(kind, words, function, Some(&mut log)).is_ok()
         || log.first() == Some(&0)
     {
-        return Err(BpfError::of("BPF_PROG_LOAD", "the pacing program", source));
+        return Err(BpfError::of("BPF_PROG_LOAD", kind.words, source));
     }
     Err(BpfError::Verifier { log: tail(&log), source })
 }
@@ -101,14 +130,14 @@ fn tail(log: &[u8]) -> String {
     String::from_utf8_lossy(kept).trim().replace('\n', "; ")
 }
 
-fn try_load(words: &[Instruction], function: u32, log: Option<&mut Vec<u8>>) -> io::Result<OwnedFd> {
+fn try_load(kind: Kind, words: &[Instruction], function: u32, log: Option<&mut Vec<u8>>) -> io::Result<OwnedFd> {
     let mut attributes = abi::ProgLoad {
         prog_type: abi::PROG_TYPE_TRACING,
         insn_cnt: length(words.len()),
         insns: address(words.as_ptr()),
         license: address(LICENSE.as_ptr()),
-        prog_name: *b"anabranch_pace\0\0",
-        expected_attach_type: abi::TRACE_ITER,
+        prog_name: kind.name,
+        expected_attach_type: kind.attach,
         attach_btf_id: function,
         ..Default::default()
     };
@@ -122,13 +151,21 @@ fn try_load(words: &[Instruction], function: u32, log: Option<&mut Vec<u8>>) -> 
     unsafe { open(abi::command::PROG_LOAD, &mut attributes) }
 }
 
-/// Binds a program to the iterator it was loaded for.
-pub(super) fn link(program: &OwnedFd) -> Result<OwnedFd, BpfError> {
-    let mut attributes =
-        abi::LinkCreate { prog_fd: number(program), attach_type: abi::TRACE_ITER, ..Default::default() };
+/// Binds a program to the iterator or the function it was loaded for; it is bound until the last descriptor and pin of the answer is gone.
+pub(super) fn link(kind: Kind, program: &OwnedFd) -> Result<OwnedFd, BpfError> {
+    let mut attributes = abi::LinkCreate { prog_fd: number(program), attach_type: kind.attach, ..Default::default() };
     // SAFETY: the command takes no address, and answers a descriptor.
     unsafe { open(abi::command::LINK_CREATE, &mut attributes) }
-        .map_err(|source| BpfError::of("BPF_LINK_CREATE", "bpf_iter/tcp", source))
+        .map_err(|source| BpfError::of("BPF_LINK_CREATE", kind.to, source))
+}
+
+/// Gives a link a name in a BPF file system, which keeps it.
+pub(super) fn pin(link: &OwnedFd, path: &Path) -> Result<(), BpfError> {
+    let fail = |source| BpfError::of("BPF_OBJ_PIN", "the link", source);
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|error| fail(error.into()))?;
+    let mut attributes = abi::ObjPin { pathname: address(path.as_ptr()), bpf_fd: number(link), file_flags: 0 };
+    // SAFETY: `pathname` ends in zero and outlives the call, which only reads it.
+    unsafe { bpf(abi::command::OBJ_PIN, &mut attributes) }.map(drop).map_err(fail)
 }
 
 /// Begins a pass through the sockets of the calling thread's network namespace; reading it drives it.

@@ -21,8 +21,13 @@ pub enum BpfError {
     /// The type information is damaged, or does not have what the program needs.
     #[error("pacing single sockets takes Linux 5.15 or later with IPv6")]
     Unsupported(#[source] BtfError),
-    /// The process lacks a capability, or the kernel is locked down.
-    #[error("{op} was refused: it takes CAP_BPF and CAP_PERFMON in the initial user namespace")]
+    /// There is no such function to attach to, or its surroundings are others than the program knows.
+    #[error("giving programs MPTCP by BPF takes Linux 6.6 or later, built with MPTCP")]
+    NoHook(#[source] BtfError),
+    /// The process lacks a capability, the kernel is locked down, or a security module forbids it.
+    #[error(
+        "{op} was refused: it takes CAP_BPF and CAP_PERFMON in the initial user namespace, and no policy of the machine against it"
+    )]
     NotPermitted {
         /// The command of bpf(2).
         op: &'static str,

@@ -180,12 +180,12 @@ fn a_program_the_verifier_refuses_comes_back_with_its_reason() {
     asm.constant(code::MOVE_CONSTANT, Reg::R1, 1);
     asm.load(code::LOAD_8, Reg::R0, Reg::R1, 0);
     asm.exit();
-    let refused = call::load(&asm.finish().unwrap(), function).unwrap_err();
+    let refused = call::load(call::PACING, &asm.finish().unwrap(), function).unwrap_err();
     let BpfError::Verifier { log, source } = &refused else { panic!("{refused:?}") };
     assert!(log.contains("R1 invalid mem access") && log.len() <= 2000, "{log}");
     assert!(matches!(source.raw_os_error(), Some(libc::EACCES | libc::EINVAL)), "{source}");
     // A function that nothing iterates over.
-    assert!(matches!(call::load(&[], function), Err(BpfError::Call { op: "BPF_PROG_LOAD", .. })));
+    assert!(matches!(call::load(call::PACING, &[], function), Err(BpfError::Call { op: "BPF_PROG_LOAD", .. })));
 }
 
 #[test]

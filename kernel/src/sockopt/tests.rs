@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
+use crate::testing::namespace;
 
 fn pair(client: Protocol) -> (Socket, Socket) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP)).unwrap();
@@ -99,4 +100,13 @@ fn a_plain_client_has_no_subflows() {
 fn a_closed_socket_is_an_error_with_the_options_name() {
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(mptcp_full_info(file.as_fd()).unwrap_err().name, "MPTCP_FULL_INFO");
+}
+
+#[test]
+fn every_namespace_has_a_cookie_of_its_own() {
+    let cookie = || netns_cookie(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().as_fd()).unwrap();
+    let (one, other) = (namespace(&[]), namespace(&[]));
+    let (first, second) = (one.run(cookie).unwrap(), other.run(cookie).unwrap());
+    assert!(first != 0 && second != 0 && first != second, "{first} {second}");
+    assert_eq!(one.run(cookie).unwrap(), first);
 }

@@ -218,14 +218,16 @@ fn of_all(together: &Together, well: &[&LinkEvidence], machine: &Machine) -> Vec
         verdicts.push(verdict(subject, of_join(link, together, machine), None));
     }
     let count = links.iter().filter(|link| used(link.address)).count();
-    let sum: u64 = links.iter().filter(|link| used(link.address)).filter_map(|link| link.rate).sum();
+    // Of rates that were not measured there is no sum.
+    let sum: Option<u64> = links.iter().filter(|link| used(link.address)).map(|link| link.rate).sum();
+    let sum = sum.map(|sum| format!(", alone they sum up to {}", mbit(sum))).unwrap_or_default();
     let family = if together.first.is_ipv4() { "IPv4" } else { "IPv6" };
     let kept = together.view.as_ref().map_or(&[][..], |view| &view.subflows);
     let kept = kept.iter().filter(|subflow| subflow.backup == Some(true)).count();
     let kept = if kept > 0 { format!("; the proxy holds {kept} back (a policy)") } else { String::new() };
     let words = match count {
         0 | 1 => format!("one link is used over {family}: nothing to add up"),
-        n => format!("{n} links in one connection over {family}, alone they sum up to {}{kept}", mbit(sum)),
+        n => format!("{n} links in one connection over {family}{sum}{kept}"),
     };
     if verdicts.is_empty() || count > 1 {
         verdicts.push(verdict(format!("together over {family}"), found(Culprit::None, words, ""), together.rate));

@@ -89,6 +89,10 @@ fn all_is_well_when_it_is() {
     let text = said.text();
     assert!(text.ends_with("all is well\n") && text.contains("together over IPv4 (39.0 Mbit/s)"), "{text}");
     assert!(text.contains("alone they sum up to 40.0 Mbit/s"), "{text}");
+    let mut brief = evidence();
+    brief.links[1].rate = None;
+    let unmeasured = judge(&brief).text();
+    assert!(unmeasured.contains("2 links in one connection over IPv4\n"), "{unmeasured}");
     // The edge sees c1 as somebody else here: a translation, which is no fault.
     assert!(text.contains("seen there as 10.2.0.2"), "{text}");
 }

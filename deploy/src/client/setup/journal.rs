@@ -34,6 +34,11 @@ impl Journal {
                 }
                 (Some(Step::Limits { set, .. }), Step::Limits { set: now, .. }) => *set = *now,
                 (Some(Step::Sysctl { value, .. }), Step::Sysctl { value: now, .. }) => value.clone_from(now),
+                (Some(Step::Programs { namespace, except }), Step::Programs { namespace: now, except: excepted }) => {
+                    // After the machine was started again the namespace has another cookie, and the former pin went with the former kernel.
+                    *namespace = *now;
+                    except.clone_from(excepted);
+                }
                 // A route that went with its link and is made again.
                 (Some(_), _) => {}
                 (None, _) => self.steps.push(step.clone()),
@@ -78,7 +83,7 @@ fn same_thing(one: &Step, other: &Step) -> bool {
     match (one, other) {
         (Step::File { path: a, .. }, Step::File { path: b, .. }) => a == b,
         (Step::Sysctl { key: a, .. }, Step::Sysctl { key: b, .. }) => a == b,
-        (Step::Limits { .. }, Step::Limits { .. }) => true,
+        (Step::Limits { .. }, Step::Limits { .. }) | (Step::Programs { .. }, Step::Programs { .. }) => true,
         (one, other) => one == other,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::files::files;
+use super::programs::programs;
 use super::{Keeper, Step, Wanted};
 use crate::client::seen::{Net, Seen, Way};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is left alone, and why.
     pub notes: Vec<String>,
+    /// How programs that know nothing of MPTCP get it, in words.
+    pub programs: String,
 }
 
 impl Plan {
@@ -89,6 +92,7 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
     if seen.mptcp.is_some() {
         paths(seen, &used, &mut plan);
     }
+    programs(seen, wanted, &mut plan);
     if let Some(keeper) = keeper {
         plan.steps.extend(files(wanted, keeper, has));
         if keeper == Keeper::Nobody {

@@ -55,6 +55,15 @@ pub enum Step {
         /// The link's name.
         link: String,
     },
+    /// Mounts a BPF file system at `/sys/fs/bpf`.
+    BpfFs,
+    /// Gives the programs of a network namespace MPTCP.
+    Programs {
+        /// The namespace's cookie.
+        namespace: u64,
+        /// Names of processes that get what they ask for.
+        except: Vec<String>,
+    },
     /// Writes a file.
     File {
         /// Its path below the root.
@@ -68,6 +77,15 @@ pub enum Step {
     },
 }
 
+/// Where a BPF file system belongs, below the root.
+pub const BPF_FS: &str = "sys/fs/bpf";
+
+/// The pin of the program for a network namespace, below the root.
+#[must_use]
+pub fn pin(namespace: u64) -> String {
+    format!("{BPF_FS}/anabranch/mptcp-{namespace}")
+}
+
 impl Step {
     /// What is done, as one would type it.
     #[must_use]
@@ -78,6 +96,13 @@ impl Step {
             Self::Rule { .. } => self.rule("add"),
             Self::Limits { set, .. } => limits(*set),
             Self::Endpoint { address, link } => format!("ip mptcp endpoint add {address} dev {link} subflow"),
+            Self::BpfFs => format!("mount -t bpf -o nosuid,nodev,noexec,mode=700 bpf /{BPF_FS}"),
+            Self::Programs { namespace, except } => format!(
+                "# attach to update_socket_protocol, pinned as /{}: sockets of this network namespace that ask for TCP get MPTCP, but for \
+                 those of {}",
+                pin(*namespace),
+                except.join(", ")
+            ),
             Self::File { path, text, .. } => format!("write /{path}:\n{}", indented(text)),
         }
     }
@@ -91,6 +116,8 @@ impl Step {
             Self::Rule { .. } => self.rule("del"),
             Self::Limits { former, .. } => limits(*former),
             Self::Endpoint { address, link } => format!("ip mptcp endpoint del id ID # of {address} dev {link}"),
+            Self::BpfFs => format!("umount /{BPF_FS}  # if it is empty"),
+            Self::Programs { namespace, .. } => format!("rm /{}", pin(*namespace)),
             Self::File { path, former: None, .. } => format!("rm /{path}"),
             Self::File { path, former: Some(_), .. } => format!("write /{path} as it was"),
         }

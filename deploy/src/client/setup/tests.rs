@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::client::seen::{Address, Endpoint, Link, MAIN, Net, Route, Rule, Seen};
+use crate::client::seen::{Address, Endpoint, Hook, Link, MAIN, Net, Route, Rule, Seen};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -74,7 +74,7 @@ fn after(mut seen: Seen, steps: &[Step]) -> Seen {
             Step::Limits { set, .. } => seen.limits = Some(set),
             Step::Endpoint { address, .. } => seen.endpoints.push(Endpoint { address, subflow: true }),
             Step::Sysctl { .. } => seen.mptcp = Some(true),
-            Step::File { .. } => {}
+            Step::File { .. } | Step::BpfFs | Step::Programs { .. } => {}
         }
     }
     seen
@@ -218,4 +218,57 @@ fn what_is_for_an_address_that_is_gone_is_stale_with_its_routes() {
     let gone: Vec<_> = stale(&journal, &[ip("192.168.1.2")]).iter().map(Step::line).collect();
     assert_eq!(gone.len(), 4, "{gone:?}");
     assert!(gone.iter().all(|line| line.contains("192.168.2.")), "{gone:?}");
+}
+
+fn hooked(mounted: bool, attached: Option<&[&str]>) -> Seen {
+    let attached = attached.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+    Seen { hook: Hook::Bpf { namespace: 7, tried: true, mounted, attached }, ..bare() }
+}
+
+fn for_all() -> Wanted {
+    Wanted { bpf: true, except: vec!["anabranch".into()], ..wanted() }
+}
+
+#[test]
+fn programs_get_mptcp_by_bpf_where_that_can_be_and_the_plan_says_which_way_it_is() {
+    let of = |seen: &Seen, wanted: &Wanted| {
+        let planned = plan(seen, wanted, None, |_| None);
+        let steps = planned.steps.iter().filter(|step| matches!(step, Step::BpfFs | Step::Programs { .. }));
+        (steps.map(Step::undo_line).collect::<Vec<_>>(), planned.programs, planned.notes)
+    };
+    let (steps, words, _) = of(&hooked(false, None), &for_all());
+    assert_eq!(steps, ["umount /sys/fs/bpf  # if it is empty", "rm /sys/fs/bpf/anabranch/mptcp-7"]);
+    assert!(words.starts_with("all of") && words.contains("by BPF") && words.contains("but for anabranch;"), "{words}");
+    assert_eq!(of(&hooked(true, None), &for_all()).0.len(), 1);
+    // It is there already; or it is, and excepts others.
+    assert!(of(&hooked(true, Some(&["anabranch"])), &for_all()).0.is_empty());
+    assert_eq!(of(&hooked(true, Some(&["anabranch", "sshd"])), &for_all()).0.len(), 1);
+    for (seen, wanted, reason) in [
+        (hooked(true, None), wanted(), "--no-bpf"),
+        (Seen { hook: Hook::Not("it is old".into()), ..bare() }, for_all(), "it is old"),
+        (Seen { mptcp: None, ..hooked(true, None) }, for_all(), "no MPTCP"),
+    ] {
+        let (steps, words, notes) = of(&seen, &wanted);
+        assert!(
+            steps.is_empty() && words.contains(reason) && notes.len() == usize::from(seen.mptcp.is_none()),
+            "{words}"
+        );
+    }
+    assert!(of(&hooked(true, Some(&["anabranch"])), &wanted()).2[0].contains("--undo"));
+    let library = |mptcpize| of(&Seen { mptcpize, ..hooked(true, None) }, &wanted()).1;
+    assert!(library(false).contains("apt-get install mptcpize") && !library(true).contains("apt-get"));
+}
+
+#[test]
+fn a_journal_knows_one_program_and_one_of_an_older_version_wants_none() {
+    let program = |namespace, except: &str| Step::Programs { namespace, except: vec![except.to_owned()] };
+    let mut journal = Journal { wanted: for_all(), ..Journal::default() };
+    journal.add(&[Step::BpfFs, program(1, "anabranch")]);
+    journal.add(&[Step::BpfFs, program(2, "sshd")]);
+    assert_eq!(journal.steps, [Step::BpfFs, program(2, "sshd")]);
+    assert!(journal.is_sound());
+    let text = serde_json::to_string(&journal).unwrap();
+    assert_eq!(serde_json::from_str::<Journal>(&text).unwrap(), journal);
+    let older = r#"{"proxy": "edge.example:3128", "links": [], "apt": false, "program": "/usr/bin/anabranch"}"#;
+    assert_eq!(serde_json::from_str::<Wanted>(older).unwrap(), wanted());
 }

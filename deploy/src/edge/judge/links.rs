@@ -72,7 +72,13 @@ fn table(config: &Config, facts: &Facts) -> Finding {
     let ok = |evidence: String| {
         Finding::ok("nft-table", evidence, "anabranch touches no table of somebody else's, and caps nothing then")
     };
-    taken(config, facts, (&name, &format!("nft delete {name}")), |names| names.foreign_table.as_deref(), ok)
+    taken(
+        config,
+        facts,
+        (&name, "table", (&format!("nft list {name}"), &format!("nft delete {name}"))),
+        |names| names.foreign_table.as_deref(),
+        ok,
+    )
 }
 
 fn device(config: &Config, facts: &Facts) -> Finding {
@@ -80,14 +86,20 @@ fn device(config: &Config, facts: &Facts) -> Finding {
     let ok = |evidence: String| {
         Finding::ok("device", evidence, "anabranch touches no device of somebody else's, and caps nothing then")
     };
-    taken(config, facts, (name, &format!("ip link delete {name}")), |names| names.foreign_device.as_deref(), ok)
+    taken(
+        config,
+        facts,
+        (name, "device", (&format!("ip -details link show {name}"), &format!("ip link delete {name}"))),
+        |names| names.foreign_device.as_deref(),
+        ok,
+    )
 }
 
 /// Whether a name of ours is somebody else's.
 fn taken(
     config: &Config,
     facts: &Facts,
-    (name, mend): (&str, &str),
+    (name, key, (show, delete)): (&str, &str, (&str, &str)),
     foreign: impl Fn(&Names) -> Option<&str>,
     ok: impl Fn(String) -> Finding,
 ) -> Finding {
@@ -96,7 +108,11 @@ fn taken(
         Ok(None) => ok(format!("{name} is free, or ours")),
         Ok(Some(words)) => {
             let finding = ok(format!("{name} is somebody else's: {words}"));
-            let mend = Mend::Command(mend.to_owned());
+            // It may be in use: its owner decides, and another name does as well.
+            let whose = format!(
+                "{show}  # whose is it? Name another in steering.{key}; or, if it is of no use to anybody: {delete}"
+            );
+            let mend = Mend::Command(whose);
             if steers(config) && !config.steering.adopt { finding.fail(mend) } else { finding.advise(mend) }
         }
     }

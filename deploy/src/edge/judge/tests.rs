@@ -209,12 +209,25 @@ const FAULTS: &[Fault] = &[
         set(f, "net/ipv4/conf/p2/rp_filter", "1");
     }),
     fault("offload", Advice, ("TSO is off on p1", "ethtool -K p1 tso on"), |f| f.links[0].segmentation = Some(false)),
-    fault("nft-table", Failure, ("netdev anabranch is somebody", "nft delete table netdev anabranch"), |f| {
-        f.names = Ok(Names { foreign_table: Some("theirs".into()), ..Names::default() });
-    }),
-    fault("device", Failure, ("anabranch0 is somebody", "ip link delete anabranch0"), |f| {
-        f.names = Ok(Names { foreign_device: Some("a veth".into()), ..Names::default() });
-    }),
+    fault(
+        "nft-table",
+        Failure,
+        (
+            "netdev anabranch is somebody",
+            "nft list table netdev anabranch  # whose is it? Name another in steering.table; or",
+        ),
+        |f| {
+            f.names = Ok(Names { foreign_table: Some("theirs".into()), ..Names::default() });
+        },
+    ),
+    fault(
+        "device",
+        Failure,
+        ("anabranch0 is somebody", "anabranch0  # whose is it? Name another in steering.device; or"),
+        |f| {
+            f.names = Ok(Names { foreign_device: Some("a veth".into()), ..Names::default() });
+        },
+    ),
     fault("hooks", Advice, ("table netdev fw on p1, clsact on p2", "nft list table netdev fw"), |f| {
         f.chains = vec![("fw".into(), "p1".into())];
         f.hooks = vec![("p2".into(), "clsact".into()), ("anabranch0".into(), "clsact".into())];

@@ -23,9 +23,13 @@ fn words_are_what_other_assemblers_make() {
     a.shift_left(Reg::R2, Reg::R1); // r2 <<= r1
     a.map(Reg::R1, 7); // r1 = map_fd 7
     a.call(49); // call bpf_setsockopt
+    a.wide_constant(Reg::R2, 0x0102_0304_f506_0708); // r2 = 0x1020304f5060708 ll
+    a.registers(code::XOR, Reg::R1, Reg::R2); // r1 ^= r2
+    a.constant(code::AND_CONSTANT_4, Reg::R7, 15); // w7 &= 15
     a.exit();
     let expected = "7916080000000000 6b1af8ff00000000 6208080001000000 bfa2000000000000 07020000d8ffffff \
-                    6f12000000000000 1811000007000000 0000000000000000 8500000031000000 9500000000000000";
+                    6f12000000000000 1811000007000000 0000000000000000 8500000031000000 \
+                    18020000080706f5 0000000004030201 af21000000000000 540700000f000000 9500000000000000";
     assert_eq!(bytes(&a.finish().unwrap()), crate::testing::hex(expected));
 }
 

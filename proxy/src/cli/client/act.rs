@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use anabranch_deploy::client::seen::Net;
-use anabranch_deploy::client::setup::Step;
+use anabranch_deploy::client::setup::{BPF_FS, Step, pin};
+use anabranch_kernel::bpf::{self, BpfError, Multipath, PinError};
 use anabranch_kernel::link::Links;
 use anabranch_kernel::mptcp_pm::{Endpoint, EndpointFlags, Limits, MptcpPmError, PathManager};
 use anabranch_kernel::netlink::NetlinkError;
@@ -25,6 +26,12 @@ pub(super) enum ActError {
     /// An endpoint or a limit.
     #[error(transparent)]
     Paths(#[from] MptcpPmError),
+    /// The program that gives sockets MPTCP.
+    #[error(transparent)]
+    Bpf(#[from] BpfError),
+    /// Its pin.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// A file or a sysctl.
     #[error("{0}")]
     File(String, #[source] io::Error),
@@ -44,6 +51,16 @@ pub(super) fn apply(root: &Path, step: &Step, made: &mut Vec<String>) -> Result<
             let flags = EndpointFlags::SUBFLOW;
             let endpoint = Endpoint { id: 0, address: *address, port: None, flags, interface: Some(index(link)?) };
             Ok(PathManager::open()?.add_endpoint(&endpoint)?)
+        }
+        Step::BpfFs => {
+            let at = root.join(BPF_FS);
+            bpf::mount_fs(&at).map_err(|error| ActError::File(at.display().to_string(), error))
+        }
+        Step::Programs { namespace, except } => {
+            let path = root.join(pin(*namespace));
+            let parent = path.parent().unwrap_or(root);
+            fs::create_dir_all(parent).map_err(|error| ActError::File(parent.display().to_string(), error))?;
+            Ok(Multipath::attach(*namespace, except)?.pin(&path)?)
         }
         Step::File { path, text, executable, .. } => {
             let whole = root.join(path);
@@ -87,6 +104,20 @@ pub(super) fn undo(root: &Path, step: &Step) -> Result<Option<String>, ActError>
             let ours = |endpoint: &Endpoint| endpoint.address == *address && endpoint.flags == EndpointFlags::SUBFLOW;
             for endpoint in manager.endpoints()?.into_iter().filter(ours) {
                 manager.delete_endpoint(&endpoint)?;
+            }
+        }
+        Step::BpfFs => {
+            let at = root.join(BPF_FS);
+            // With pins of somebody else's in it, it is in use.
+            bpf::unmount_fs(&at).map_err(|error| ActError::File(at.display().to_string(), error))?;
+        }
+        Step::Programs { namespace, .. } => {
+            let path = root.join(pin(*namespace));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(ActError::File(path.display().to_string(), error));
+                }
+                _ => drop(path.parent().map(fs::remove_dir)),
             }
         }
         Step::File { path, former, text, .. } => return undo_file(&root.join(path), former.as_deref(), text),

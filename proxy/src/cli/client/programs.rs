@@ -1,39 +1,88 @@
 //! What gives programs MPTCP that know nothing of it.
 
+use std::fs;
+use std::net::UdpSocket;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
-/// What is here, in a line for a reader.
-pub(super) fn words() -> String {
-    let preload = match installed("mptcpize") {
-        true => "mptcpize run PROGRAM gives one program MPTCP (preload library; not statically linked ones)",
-        false => "those that know nothing of MPTCP need mptcpize (apt-get install mptcpize): mptcpize run PROGRAM",
-    };
-    let bpf = match hook() {
-        Hook::There => {
-            "for all programs at once this kernel has update_socket_protocol (a BPF program has to be loaded for it, which is not done here)"
+use anabranch_deploy::client::seen::Hook;
+use anabranch_deploy::client::setup::{BPF_FS, Journal, Step, pin};
+use anabranch_kernel::bpf::{BpfError, Multipath, fs_mounted, has_function};
+use anabranch_kernel::sockopt::netns_cookie;
+
+use crate::http::chain;
+
+/// How long a process's name is, as the kernel has it.
+const NAME: usize = 15;
+
+/// The names of programs that get what they ask for: those that were named, and our own. The proxy's connections to origins are plain
+/// TCP, and the doctor compares both.
+pub(super) fn excepted(program: &Path, named: &[String]) -> Vec<String> {
+    let own = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut all: Vec<String> = vec!["anabranch".to_owned()];
+    for name in own.iter().chain(named) {
+        // Of a name cut off within a character the door to the kernel cuts the rest.
+        let name = name.get(..NAME).unwrap_or(name).to_owned();
+        if !name.is_empty() && !all.contains(&name) {
+            all.push(name);
         }
-        Hook::Missing => {
-            "this kernel has no update_socket_protocol (6.6 or newer, built with BTF), so not for all at once"
-        }
-        Hook::Unknown => "whether this kernel has update_socket_protocol cannot be read (/sys/kernel/btf/vmlinux)",
-    };
-    format!("{preload}; {bpf}")
+    }
+    all
 }
 
-fn installed(program: &str) -> bool {
+/// Whether BPF can do it here: tried by attaching a program for a namespace that there is not, where we may.
+pub(super) fn look(root: &Path, journal: Option<&Journal>) -> Hook {
+    let place = root.join(BPF_FS);
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !known.lines().any(|line| line.trim_end().ends_with("\tbpf")) || !place.is_dir() {
+        return Hook::Not(format!("there is no {} to pin a program in", place.display()));
+    }
+    let socket = match UdpSocket::bind("127.0.0.1:0").or_else(|_| UdpSocket::bind("[::1]:0")) {
+        Ok(socket) => socket,
+        Err(error) => return Hook::Not(chain(&error)),
+    };
+    let namespace = match netns_cookie(socket.as_fd()) {
+        Ok(namespace) => namespace,
+        Err(error) => return Hook::Not(chain(&error)),
+    };
+    let tried = match Multipath::attach(0, &[] as &[&str]) {
+        Ok(_) => true,
+        Err(BpfError::NotPermitted { .. }) if !nix::unistd::geteuid().is_root() => {
+            match has_function("update_socket_protocol") {
+                Ok(true) => false,
+                Ok(false) => return Hook::Not("the kernel has no update_socket_protocol: it is of 6.6".to_owned()),
+                Err(error) => return Hook::Not(chain(&error)),
+            }
+        }
+        Err(error) => return Hook::Not(chain(&error)),
+    };
+    let pinned = root.join(pin(namespace)).exists();
+    let attached = journal.filter(|_| pinned).and_then(|journal| {
+        journal.steps.iter().find_map(|step| match step {
+            Step::Programs { namespace: of, except } if *of == namespace => Some(except.clone()),
+            _ => None,
+        })
+    });
+    Hook::Bpf { namespace, tried, mounted: fs_mounted(&place), attached }
+}
+
+/// Whether a program is.
+pub(super) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain([Path::new("/usr/bin").to_owned()]).any(|place| place.join(program).is_file())
 }
 
-enum Hook {
-    There,
-    Missing,
-    Unknown,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether the kernel's types name the function that a BPF program may answer for.
-fn hook() -> Hook {
-    let Ok(types) = std::fs::read("/sys/kernel/btf/vmlinux") else { return Hook::Unknown };
-    let name = b"\0update_socket_protocol\0";
-    if types.windows(name.len()).any(|window| window == name) { Hook::There } else { Hook::Missing }
+    #[test]
+    fn our_own_programs_are_always_excepted_and_no_name_is_there_twice() {
+        let of = |program: &str, named: &[&str]| {
+            excepted(Path::new(program), &named.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(of("/usr/bin/anabranch", &[]), ["anabranch"]);
+        let all = of("/opt/anabranch-of-today-1.2", &["sshd", "anabranch", "a-name-that-is-too-long"]);
+        assert_eq!(all, ["anabranch", "anabranch-of-to", "sshd", "a-name-that-is-"]);
+    }
 }

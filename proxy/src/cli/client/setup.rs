@@ -45,6 +45,12 @@ pub(super) struct Arguments {
     /// Only this link, with its gateway where it is known better (NAME or NAME=GATEWAY); may be repeated.
     #[arg(long = "link", value_name = "LINK", value_parser = named_link)]
     links: Vec<(String, Option<IpAddr>)>,
+    /// Leave programs alone that ask for TCP: those alone get MPTCP that ask for it, or that mptcpize starts.
+    #[arg(long)]
+    no_bpf: bool,
+    /// A program that gets what it asks for, by the name of its process (/proc/PID/comm); may be repeated. anabranch itself always does.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_bpf")]
+    except: Vec<String>,
     /// Have apt go by the proxy as well.
     #[arg(long)]
     apt: bool,
@@ -82,10 +88,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
         links: arguments.links.clone(),
         apt: arguments.apt,
         program: program.display().to_string(),
+        bpf: !arguments.no_bpf,
+        except: programs::excepted(&program, &arguments.except),
     };
-    let planned = look_and_plan(root, &wanted, Some(keeper(root)))?;
+    let planned = look_and_plan(root, &wanted, Some(keeper(root)), journal.as_ref())?;
     say(&planned.text());
-    say(&format!("programs: {}\nkept by: {}\n", programs::words(), keeper(root).as_str()));
+    say(&format!("programs: {}\nkept by: {}\n", planned.programs, keeper(root).as_str()));
     if !arguments.what.apply {
         return Ok(0);
     }
@@ -117,8 +125,9 @@ fn now() -> u64 {
     since.as_secs() & u64::from(u32::MAX)
 }
 
-fn look_and_plan(root: &Path, wanted: &Wanted, keeper: Option<Keeper>) -> Result<Plan, u8> {
-    let seen = look::seen().map_err(|error| os(&error))?;
+fn look_and_plan(root: &Path, wanted: &Wanted, keeper: Option<Keeper>, journal: Option<&Journal>) -> Result<Plan, u8> {
+    let mut seen = look::seen().map_err(|error| os(&error))?;
+    (seen.hook, seen.mptcpize) = (programs::look(root, journal), programs::installed("mptcpize"));
     Ok(plan(&seen, wanted, keeper, |path| fs::read_to_string(root.join(path)).ok()))
 }
 
@@ -237,8 +246,12 @@ fn again(root: &Path, journal: Option<Journal>) -> Result<u8, u8> {
         drop(act::undo(root, step).map_err(|error| os(&error)));
     }
     journal.steps.retain(|step| !gone.contains(step));
-    let planned = look_and_plan(root, &journal.wanted, None)?;
+    let planned = look_and_plan(root, &journal.wanted, None, Some(&journal))?;
     say(&planned.text());
+    // Another kernel may have been started since.
+    if journal.wanted.bpf {
+        say(&format!("programs: {}\n", planned.programs));
+    }
     apply(root, journal, &planned.steps)?;
     Ok(0)
 }

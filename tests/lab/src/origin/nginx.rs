@@ -87,7 +87,7 @@ fn configuration(directory: &Path, port: u16) -> String {
     format!(
         "user root; daemon off; master_process off; worker_processes 1; pid {d}/pid; error_log /dev/null;\n\
          events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; sendfile on; keepalive_timeout 60;\n\
+         http {{ access_log off; sendfile on; default_type application/octet-stream; keepalive_timeout 60;\n\
          client_body_temp_path {d}/t1; proxy_temp_path {d}/t2; fastcgi_temp_path {d}/t3; uwsgi_temp_path {d}/t4; \
          scgi_temp_path {d}/t5;\n\
          server {{ listen {port} backlog=4096; listen [::]:{port} backlog=4096; root {d}/files; }} }}\n"

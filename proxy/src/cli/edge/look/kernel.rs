@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anabranch_deploy::edge::facts::{Seen, Trial};
 use anabranch_deploy::edge::{Feature, Key};
-use anabranch_kernel::bpf::{BpfError, Pacer, has_function};
+use anabranch_kernel::bpf::{BpfError, Multipath, Pacer};
 use anabranch_kernel::mptcp_pm::PathManager;
 use anabranch_kernel::probe;
 
@@ -82,10 +82,11 @@ pub(super) fn features(may_try: bool) -> BTreeMap<Feature, Trial> {
     );
     found.insert(
         Feature::UpdateSocketProtocol,
-        match has_function("update_socket_protocol") {
-            Ok(true) => Trial::Works,
-            Ok(false) => Trial::Missing("the kernel has no such function".to_owned()),
-            Err(error) => Trial::Untried(chain(&error)),
+        // For a namespace that there is not.
+        match Multipath::attach(0, &[] as &[&str]) {
+            Ok(_) => Trial::Works,
+            Err(error @ BpfError::NotPermitted { .. }) => Trial::Untried(chain(&error)),
+            Err(error) => Trial::Missing(chain(&error)),
         },
     );
     let named = Path::new("/proc/sys/net/mptcp/path_manager").exists();

@@ -13,6 +13,9 @@ use crate::origin::Nginx;
 use crate::proxy::{PORT, Proxy, private_directory};
 use crate::topology::{Builder, Family, Topology};
 
+/// Where a set-up finds or mounts a BPF file system, below its root.
+const BPF_FS: &str = "sys/fs/bpf";
+
 /// A kind of client.
 pub(super) struct World {
     pub(super) name: &'static str,
@@ -82,6 +85,8 @@ pub(super) struct Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        // Before the files: an unmounted file system's pins are gone, and with them what is attached.
+        nix::mount::umount2(&self.root.join(BPF_FS), nix::mount::MntFlags::MNT_DETACH).ok();
         // What stays in the temporary place is swept by the next run.
         drop(std::fs::remove_dir_all(&self.root));
     }
@@ -111,7 +116,9 @@ impl Machine {
             std::fs::create_dir_all(file.parent().context("a directory")?)?;
             std::fs::write(file, text)?;
         }
-        std::fs::create_dir_all(root.join("etc/network/if-up.d"))?;
+        for directory in ["etc/network/if-up.d", BPF_FS] {
+            std::fs::create_dir_all(root.join(directory))?;
+        }
         Ok(Self { topology, root, family: world.family })
     }
 
@@ -177,6 +184,34 @@ impl Machine {
         Ok(())
     }
 
+    /// nginx's address.
+    pub(super) fn origin(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.topology.origin_address(self.family), port)
+    }
+
+    /// Runs a line to its end.
+    pub(super) fn finish(&self, line: &str) -> Result<()> {
+        let mut words = line.split(' ');
+        self.topology.client.tool(words.next().unwrap_or_default(), words).map(drop)
+    }
+
+    /// A program's process, fetching a file with the environment that was written; for as long as the caller looks at it.
+    pub(super) fn start(&self, line: &str) -> Result<std::process::Child> {
+        let script = format!(". {}; exec {line}", self.root.join("etc/profile.d/anabranch.sh").display());
+        let mut command = self.topology.client.bound_command("sh");
+        command.args(["-c", &script]).spawn().context("cannot start sh")
+    }
+
+    /// SYNs that asked for MPTCP so far, as the client's kernel counts them.
+    pub(super) fn asked_for_mptcp(&self) -> Result<u64> {
+        Ok(self.topology.client.mib_counters()?.get("MPTcpExtMPCapableSYNTX").copied().unwrap_or(0))
+    }
+
+    /// A place for files of this machine.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Everything a set-up may touch: routes, rules, endpoints, limits, the sysctl, files.
     pub(super) fn dump(&self) -> Result<BTreeMap<String, String>> {
         let mut dump = BTreeMap::new();
@@ -222,6 +257,8 @@ fn files(directory: &Path, into: &mut BTreeMap<String, String>) -> Result<()> {
         let text = if path.is_dir() {
             files(&path, into)?;
             String::new()
+        } else if directory.ends_with("bpf/anabranch") {
+            "a pin, which cannot be read".to_owned()
         } else {
             std::fs::read_to_string(&path)?
         };

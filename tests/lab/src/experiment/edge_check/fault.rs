@@ -105,13 +105,13 @@ pub(super) const ALL: &[Fault] = &[
     fault(
         "a table of our name is somebody else's",
         "nft-table",
-        ("somebody else's", "nft delete table netdev anabranch"),
+        ("somebody else's", "nft list table netdev anabranch  # whose is it?"),
         |m| m.edge.nft("table netdev anabranch {\n map theirs { type ipv4_addr : classid; }\n}\n").map(|()| None),
     ),
     fault(
         "a device of our name is somebody else's",
         "device",
-        ("a veth without our mark", "ip link delete anabranch0"),
+        ("a veth without our mark", "ip -details link show anabranch0  # whose is it?"),
         |m| m.edge.ip("link add anabranch0 type veth peer name theirs0").map(|()| None),
     ),
     Fault {
