@@ -211,7 +211,12 @@ impl Table {
             let title = format!("{}: {name}", part.name);
             Some(Panel { title, y: unit.to_owned(), curves: rows.map(curve).collect(), ..Panel::default() })
         });
-        Plot { title: "anabranch and others, the same rounds".into(), x: "round".into(), panels: panels.collect() }
+        Plot {
+            title: "anabranch and others, the same rounds".into(),
+            x: "round".into(),
+            panels: panels.collect(),
+            ..Plot::default()
+        }
     }
 }
 

@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "aggregate",
     "stalls",
     "failover",
@@ -15,6 +15,7 @@ const NAMES: [&str; 24] = [
     "clients",
     "integrity",
     "latency",
+    "buffers",
     "tunnels",
     "sniffer",
     "throttle",

@@ -5,6 +5,7 @@
 //! Invariant: cells that are compared run in the same round, one after the other, in the same topology when it is equal.
 
 pub mod aggregate;
+pub mod buffers;
 pub mod client_doctor;
 pub mod client_setup;
 pub mod clients;
@@ -70,6 +71,7 @@ pub const ALL: &[Experiment] = &[
     clients::EXPERIMENT,
     integrity::EXPERIMENT,
     latency::EXPERIMENT,
+    buffers::EXPERIMENT,
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
     steer::throttle::EXPERIMENT,
