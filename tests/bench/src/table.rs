@@ -10,9 +10,9 @@ use anabranch_lab::plot::{Curve, Panel, Plot};
 use anabranch_lab::stats::{highest, lowest, median};
 use serde::Serialize;
 
-use crate::peer::PEERS;
 use crate::run::{Measured, Options, Outcome, Taking};
 use crate::sample::{Better, Metric};
+use anabranch_lab::peer::PEERS;
 
 /// Whose name stands for us, for the direct connection, and for the better of HAProxy's configurations.
 const OURS: &str = "anabranch";
