@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "aggregate",
     "stalls",
     "failover",
@@ -16,6 +16,7 @@ const NAMES: [&str; 25] = [
     "integrity",
     "latency",
     "buffers",
+    "mtu",
     "tunnels",
     "sniffer",
     "throttle",

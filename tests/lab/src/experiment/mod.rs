@@ -14,6 +14,7 @@ pub mod failover;
 pub mod fallback;
 pub mod integrity;
 pub mod latency;
+pub mod mtu;
 pub mod sniffer;
 pub mod steer;
 pub mod tunnels;
@@ -72,6 +73,8 @@ pub const ALL: &[Experiment] = &[
     integrity::EXPERIMENT,
     latency::EXPERIMENT,
     buffers::EXPERIMENT,
+    mtu::EXPERIMENT,
+
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
     steer::throttle::EXPERIMENT,
