@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "aggregate",
     "stalls",
     "failover",
@@ -17,6 +17,7 @@ const NAMES: [&str; 26] = [
     "latency",
     "buffers",
     "mtu",
+    "conversion",
     "tunnels",
     "sniffer",
     "throttle",

@@ -9,6 +9,7 @@ pub mod buffers;
 pub mod client_doctor;
 pub mod client_setup;
 pub mod clients;
+pub mod conversion;
 pub mod edge_check;
 pub mod failover;
 pub mod fallback;
@@ -74,7 +75,7 @@ pub const ALL: &[Experiment] = &[
     latency::EXPERIMENT,
     buffers::EXPERIMENT,
     mtu::EXPERIMENT,
-
+    conversion::EXPERIMENT,
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
     steer::throttle::EXPERIMENT,
