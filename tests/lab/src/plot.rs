@@ -135,7 +135,7 @@ impl Panel {
             // A curve of few points is what was measured at each of them; of one, it would be nothing.
             for &(at, value) in curve.points.iter().filter(|_| curve.points.len() <= FEW_POINTS) {
                 let (x, y) = (x.place(at), y.place(value));
-                out.push_str(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" {look}/>\n"));
+                out.push_str(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"#ffffff\" {look}/>\n"));
             }
             // The legend, beside the panel.
             let at = (0..number).fold(top + 10.0, |at, _| at + 19.0);
