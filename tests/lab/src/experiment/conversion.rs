@@ -12,16 +12,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::latency::{Times, correlate};
-use super::{Experiment, Options, PATIENCE, World};
+use super::{Experiment, Options, PATIENCE, Subject};
 use crate::capture::Capture;
 use crate::client::{Protocol, Via};
+use crate::floor::Floor;
 use crate::link::Link;
 use crate::origin::{Server, Service};
 use crate::peer::{Built, PEERS, Peer, Place, Running, Unusable, version};
 use crate::plot::{Curve, Panel, Plot};
+use crate::proxy::PORT;
 use crate::report::{Must, Report};
 use crate::stats::percentile;
 use crate::topology::{Family, Topology};
+use crate::wire;
 
 /// The experiment.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -43,9 +46,8 @@ const TIMES_QUICK: f64 = 20.0;
 const BESIDE: [(&str, &str); 2] = [("squid", "squid"), ("haproxy", "haproxy-latency")];
 const OURS: &str = "anabranch";
 
-/// The origin's port, and the first of the other proxies'.
+/// The origin's port.
 const TUNNEL_PORT: u16 = 7008;
-const FIRST_PORT: u16 = 3200;
 
 /// A segment's payload: as much as has room in one segment with the options of MPTCP, so that it comes in one and leaves in one.
 ///
@@ -58,7 +60,7 @@ const SNAP: usize = 2_048;
 #[derive(Debug)]
 struct Entrant {
     name: &'static str,
-    proxy: SocketAddr,
+    port: u16,
     times: Times,
     running: Option<Running>,
 }
@@ -68,26 +70,32 @@ type Entered = (Vec<Entrant>, Vec<String>);
 
 fn measure(options: &Options) -> Result<Report> {
     let (parts, count) = (options.pick(5, 2), options.rounds(200, 30));
-    let topology = Topology::builder().link(Link::new("one"));
-    let world = World::start(&topology, options.subject)?;
-    let _origin = Server::start(&world.topology.origin, TUNNEL_PORT, Protocol::Tcp, Service::Tunnel)?;
+    let builder = Topology::builder().link(Link::new("one"));
+    let topology = builder.build()?;
+    let _origin = Server::start(&topology.origin, TUNNEL_PORT, Protocol::Tcp, Service::Tunnel)?;
     let built = Built::new()?;
+    // Ours as the bench configures it: nobody here writes an access log.
+    let (ours, _floor) = match options.subject {
+        Subject::Anabranch => (Some(start(&topology, &built, OURS, PORT)?.map_err(Unusable::into_error)?), None),
+        Subject::Floor => (None, Some(Floor::start(&topology.edge, PORT)?)),
+    };
+    let ours = Entrant { name: OURS, port: PORT, times: Times::default(), running: ours };
     let mut report = Report::new("conversion", json!({}));
-    let (mut entrants, absent) = enter(&world, &built, &mut report)?;
+    let (mut entrants, absent) = enter(&topology, &built, ours, &mut report)?;
     // Warm everybody, then in turn, so that what else the machine does falls on all.
     for entrant in &entrants {
-        exchange(&world, entrant.proxy, &mut Times::default(), 10).context(entrant.name)?;
+        exchange(&topology, entrant.port, &mut Times::default(), 10).context(entrant.name)?;
     }
     let part = count.div_ceil(parts);
     for _ in 0..parts {
         for entrant in &mut entrants {
-            exchange(&world, entrant.proxy, &mut entrant.times, part).context(entrant.name)?;
+            exchange(&topology, entrant.port, &mut entrant.times, part).context(entrant.name)?;
             entrant.running.as_mut().map_or(Ok(()), Running::expect_alive).context(entrant.name)?;
         }
     }
     let versions: BTreeMap<_, _> = BESIDE.iter().map(|(name, peer)| (*name, find(peer).and_then(version))).collect();
     report.setup = json!({
-        "links": topology.links(), "exchanges": part * parts, "segment_bytes": SEGMENT, "versions": versions,
+        "links": builder.links(), "exchanges": part * parts, "segment_bytes": SEGMENT, "versions": versions,
         "paper": {"connect_us": PAPER[0], "data_us": PAPER[1], "what": "Squid, Scapy and shell scripts, another machine"},
     });
     absent.into_iter().for_each(|words| report.note(words));
@@ -101,21 +109,23 @@ fn find(name: &str) -> Option<&'static Peer> {
     PEERS.iter().find(|peer| peer.name == name)
 }
 
+/// Starts one of the peers; the outer error is the lab's own.
+fn start(topology: &Topology, built: &Built, name: &str, port: u16) -> Result<Result<Running, Unusable>> {
+    let peer = find(name).with_context(|| format!("no peer is called {name}"))?;
+    Ok(Running::start(peer, built, Place { edge: &topology.edge, port, origin: origin(topology) }))
+}
+
 /// Starts the others beside ours. Who is not installed is named; who is and does not start, or speaks no MPTCP, is a failure.
-fn enter(world: &World, built: &Built, report: &mut Report) -> Result<Entered> {
-    let ours = Entrant { name: OURS, proxy: world.proxy_address(Family::V4), times: Times::default(), running: None };
+fn enter(topology: &Topology, built: &Built, ours: Entrant, report: &mut Report) -> Result<Entered> {
     let (mut entrants, mut absent) = (vec![ours], Vec::new());
-    for (port, (name, peer)) in (FIRST_PORT..).zip(BESIDE) {
-        let peer = find(peer).with_context(|| format!("no peer is called {peer}"))?;
-        let origin = origin(world);
-        match Running::start(peer, built, Place { edge: &world.topology.edge, port, origin }) {
+    for (port, (name, peer)) in (PORT + 1..).zip(BESIDE) {
+        match start(topology, built, peer, port)? {
             Ok(running) if running.mptcp => {
-                let proxy = SocketAddr::new(world.topology.edge_address(1, Family::V4), port);
-                entrants.push(Entrant { name, proxy, times: Times::default(), running: Some(running) });
+                entrants.push(Entrant { name, port, times: Times::default(), running: Some(running) });
             }
             Ok(_) => report.fail(format!("{name} has no MPTCP listener: there is nothing to compare with")),
             Err(Unusable::Missing(why)) => {
-                absent.push(format!("{name} is MISSING here: {why}; nothing is compared with it"))
+                absent.push(format!("{name} is MISSING here: {why}; nothing is compared with it"));
             }
             Err(Unusable::Broken(error)) => report.fail(format!("{name} does not start: {error:#}")),
         }
@@ -123,16 +133,16 @@ fn enter(world: &World, built: &Built, report: &mut Report) -> Result<Entered> {
     Ok((entrants, absent))
 }
 
-fn origin(world: &World) -> SocketAddr {
-    SocketAddr::new(world.topology.origin_address(Family::V4), TUNNEL_PORT)
+fn origin(topology: &Topology) -> SocketAddr {
+    SocketAddr::new(topology.origin_address(Family::V4), TUNNEL_PORT)
 }
 
-/// Opens `count` tunnels through `proxy`, one after the other, sends a segment through each and waits for it to come back.
-fn exchange(world: &World, proxy: SocketAddr, times: &mut Times, count: usize) -> Result<()> {
-    let edge = &world.topology.edge;
+/// Opens `count` tunnels through the proxy at `port`, one after the other, sends a segment through each and waits for it to come back.
+fn exchange(topology: &Topology, port: u16, times: &mut Times, count: usize) -> Result<()> {
+    let edge = &topology.edge;
     let (near, far) = (Capture::start(edge, "p1", SNAP)?, Capture::start(edge, "o0", SNAP)?);
-    let origin = origin(world);
-    world.topology.client.run(|| -> std::io::Result<()> {
+    let (proxy, origin) = (SocketAddr::new(topology.edge_address(1, Family::V4), port), origin(topology));
+    topology.client.run(|| -> std::io::Result<()> {
         let mut answer = [0; SEGMENT];
         for _ in 0..count {
             let mut tunnel = Via::Connect(proxy).open(Protocol::Mptcp, origin, PATIENCE)?;
@@ -141,8 +151,10 @@ fn exchange(world: &World, proxy: SocketAddr, times: &mut Times, count: usize) -
         }
         Ok(())
     })??;
-    let (near, far) = (near.stop()?, far.stop()?);
+    let (near, mut far) = (near.stop()?, far.stop()?);
     ensure!(near.dropped + far.dropped == 0, "the taps were too slow");
+    // HAProxy passes the CONNECT on: the origin's answer to it is no segment of data.
+    far.frames.retain(|frame| !payload(&frame.bytes).starts_with(b"HTTP/"));
     let mut seen = Times::default();
     correlate(&mut seen, &near, &far);
     let counts = [seen.connect.len(), seen.to_origin.len(), seen.to_client.len()];
@@ -154,6 +166,11 @@ fn exchange(world: &World, proxy: SocketAddr, times: &mut Times, count: usize) -
     times.to_origin.append(&mut seen.to_origin);
     times.to_client.append(&mut seen.to_client);
     Ok(())
+}
+
+/// What a frame carries over TCP.
+fn payload(frame: &[u8]) -> &[u8] {
+    wire::segment(frame).and_then(|segment| frame.get(segment.payload)).unwrap_or_default()
 }
 
 /// The share `p` of a connection's times, and of a segment's the slower way.

@@ -119,12 +119,12 @@ fn places(options: &Options) -> Vec<Place> {
 }
 
 fn measure(options: &Options) -> Result<Report> {
-    let rounds = options.rounds(5, 1);
+    let rounds = options.rounds(4, 1);
     let places = places(options);
     ensure!(!places.is_empty(), "no cell's name contains what was asked for");
     // What has to be found out takes some seconds, which a transfer must outlast.
     let size = |told| {
-        if told == Told::Nobody { options.pick(60_000_000, 10_000_000) } else { options.pick(15_000_000, 6_000_000) }
+        if told == Told::Nobody { options.pick(40_000_000, 10_000_000) } else { options.pick(15_000_000, 6_000_000) }
     };
     let cells: Vec<_> = places
         .iter()

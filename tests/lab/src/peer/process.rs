@@ -43,6 +43,16 @@ pub enum Unusable {
     Broken(anyhow::Error),
 }
 
+impl Unusable {
+    /// The reason, where one that cannot be measured is an error.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Missing(words) => anyhow::anyhow!(words),
+            Self::Broken(error) => error,
+        }
+    }
+}
+
 /// A running proxy.
 #[derive(Debug)]
 pub struct Running {
