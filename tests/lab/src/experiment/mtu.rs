@@ -32,7 +32,7 @@ const MTU: u16 = 1000;
 const DIRECT: f64 = 0.9;
 const DIRECT_FOUND_OUT: f64 = 0.75;
 /// The share of what both links can carry, where senders are told.
-const SUM: f64 = 0.8;
+const SUM: f64 = 0.9;
 
 /// How a sender comes to know that a path is narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
