@@ -19,7 +19,7 @@ FUZZ_SECONDS ?= 600
 # What `make bench` is told besides: `make bench BENCH="--rounds 9 --scenario bulk"`; see `bench --help`.
 BENCH ?=
 
-.PHONY: help run demo test check lab bench fuzz deb build lint deny docs scripts setup-run setup-lab setup-bench setup-test setup-fuzz setup-deb
+.PHONY: help run demo test check lab bench fuzz deb build lint deny docs scripts setup-run setup-demo setup-lab setup-bench setup-test setup-fuzz setup-deb
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -28,7 +28,7 @@ run: setup-run build ## Build and start the proxy on its defaults, 127.0.0.1:312
 	@deploy/try.sh $(ANABRANCH) $(CONFIG)
 	@exec $(ANABRANCH) run $(if $(CONFIG),--config $(CONFIG))
 
-demo: setup-lab build ## Show two shaped links add up: plain TCP, then anabranch, in private namespaces
+demo: setup-demo build ## Show two shaped links add up: plain TCP, then anabranch, in private namespaces
 	@exec $(ANABRANCH) demo
 
 test: setup-test ## Everything CI runs: check, all tests, all experiments in their quick form
@@ -69,6 +69,9 @@ scripts: setup-test ## shellcheck over every shell script in the repository
 
 setup-run:
 	@deploy/bootstrap.sh run
+
+setup-demo:
+	@deploy/bootstrap.sh demo
 
 setup-lab:
 	@deploy/bootstrap.sh lab

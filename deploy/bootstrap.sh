@@ -2,8 +2,9 @@
 # Checks that this machine has what a make target needs, and installs the Debian packages that are missing.
 #
 #     deploy/bootstrap.sh run     compiler and curl
-#     deploy/bootstrap.sh lab     and the tools of the lab: network, nginx, clients
-#     deploy/bootstrap.sh bench   what `lab` needs, and the proxies that `make bench` measures beside anabranch
+#     deploy/bootstrap.sh demo    and the tools of the lab: network, nginx, clients
+#     deploy/bootstrap.sh lab     and the proxies that `lab conversion` holds beside anabranch
+#     deploy/bootstrap.sh bench   what `lab` needs, and the other proxies that `make bench` measures
 #     deploy/bootstrap.sh test    what `lab` needs, and what `make check` runs
 #     deploy/bootstrap.sh deb     what `run` needs, and the tools that make a package
 #     deploy/bootstrap.sh fuzz    what `run` needs, a C++ compiler and cargo-fuzz
@@ -19,15 +20,16 @@ set -eu
 cd "$(dirname "$0")/.."
 # An ordinary user's PATH on Debian leaves out where nft, tc and nginx live.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-need=${1:?run, lab, bench, test, deb or fuzz}
+need=${1:?run, demo, lab, bench, test, deb or fuzz}
 
 # program:package, one a line. The header stands for what a compiler needs besides itself.
 case $need in
     run) level=1 ;;
-    lab | bench) level=2 ;;
-    test) level=3 ;;
+    demo) level=2 ;;
+    lab | bench) level=3 ;;
+    test) level=4 ;;
     deb | fuzz) level=1 ;;
-    *) echo "bootstrap: $need is none of run, lab, bench, test, deb, fuzz" >&2; exit 64 ;;
+    *) echo "bootstrap: $need is none of run, demo, lab, bench, test, deb, fuzz" >&2; exit 64 ;;
 esac
 wanted="cc:gcc /usr/include/stdio.h:libc6-dev curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates"
 if [ "$level" -ge 2 ]; then
@@ -35,13 +37,16 @@ if [ "$level" -ge 2 ]; then
     wanted="$wanted nginx:nginx-light wget:wget mptcpize:mptcpize sha256sum:coreutils sysctl:procps"
 fi
 if [ "$level" -ge 3 ]; then
+    wanted="$wanted haproxy:haproxy squid:squid setpriv:util-linux"
+fi
+if [ "$level" -ge 4 ]; then
     wanted="$wanted shellcheck:shellcheck tshark:tshark pactester:libpacparser1"
 fi
 if [ "$need" = deb ]; then
     wanted="$wanted dpkg-shlibdeps:dpkg-dev strip:binutils"
 fi
 if [ "$need" = bench ]; then
-    wanted="$wanted haproxy:haproxy squid:squid traffic_server:trafficserver tinyproxy:tinyproxy setpriv:util-linux"
+    wanted="$wanted traffic_server:trafficserver tinyproxy:tinyproxy"
 fi
 if [ "$need" = fuzz ]; then
     # libFuzzer comes as source.
@@ -136,7 +141,7 @@ if [ "$need" = fuzz ] && ! cargo fuzz --version >/dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz@0.13.2
 fi
 
-[ "$level" -ge 3 ] || exit 0
+[ "$level" -ge 4 ] || exit 0
 
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     echo "bootstrap: rustfmt and clippy are needed. This cures it; then run make again:" >&2

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anabranch_bench::run::{Options, run};
-use anabranch_bench::{peer, scenario, table};
-use anabranch_lab::re_enter_if_unprivileged;
+use anabranch_bench::{scenario, table};
+use anabranch_lab::{peer, re_enter_if_unprivileged};
 use anyhow::{Context, Result};
 use clap::Parser;
 

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::peer::{self, Kind, PEERS, Peer, Running, Unusable, version};
 use crate::sample::Sample;
 use crate::scenario::{Crowd, Scenario, Stage, all};
 use crate::settle;
 use crate::world::{Client, FIRST_PORT, Subject, World};
+use anabranch_lab::peer::{self, Kind, PEERS, Peer, Running, Unusable, version};
 
 /// What to run.
 #[derive(Debug, Clone, Default)]

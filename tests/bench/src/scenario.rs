@@ -14,9 +14,9 @@ use anabranch_lab::client::Way;
 use anyhow::{Result, ensure};
 
 use crate::load::exchange::Kind as Exchange;
-use crate::peer::{Kind, Peer};
 use crate::sample::{Metric, Sample};
 use crate::world::{Client, Subject, World};
+use anabranch_lab::peer::{Kind, Peer};
 
 pub use crowd::Crowd;
 

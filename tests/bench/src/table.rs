@@ -10,9 +10,9 @@ use anabranch_lab::plot::{Curve, Panel, Plot};
 use anabranch_lab::stats::{highest, lowest, median};
 use serde::Serialize;
 
-use crate::peer::PEERS;
 use crate::run::{Measured, Options, Outcome, Taking};
 use crate::sample::{Better, Metric};
+use anabranch_lab::peer::PEERS;
 
 /// Whose name stands for us, for the direct connection, and for the better of HAProxy's configurations.
 const OURS: &str = "anabranch";
@@ -211,7 +211,12 @@ impl Table {
             let title = format!("{}: {name}", part.name);
             Some(Panel { title, y: unit.to_owned(), curves: rows.map(curve).collect(), ..Panel::default() })
         });
-        Plot { title: "anabranch and others, the same rounds".into(), x: "round".into(), panels: panels.collect() }
+        Plot {
+            title: "anabranch and others, the same rounds".into(),
+            x: "round".into(),
+            panels: panels.collect(),
+            ..Plot::default()
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::load::Way;
 use crate::origin::Origin;
-use crate::peer::{Built, PEERS, Tree};
+use anabranch_lab::peer::{Built, PEERS, Tree};
 
 /// The first proxy's port; the others follow.
 pub const FIRST_PORT: u16 = 3128;

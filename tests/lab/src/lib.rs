@@ -2,7 +2,7 @@
 //! real clients and origins, and experiments over them.
 //!
 //! What lives here: everything that stands around the proxy, and the experiments as values. What does not: the proxy,
-//! which is started as a child process. Called by the `lab` binary, by integration tests and by the demo.
+//! which is started as a child process, and the others beside it. Called by the `lab` binary, by integration tests and by the demo.
 //! Invariant: nothing outside the namespaces made here is changed, and nothing of them outlives the process.
 
 pub mod capture;
@@ -17,6 +17,7 @@ pub mod meter;
 pub mod middlebox;
 pub mod netns;
 pub mod origin;
+pub mod peer;
 pub mod plot;
 pub mod proxy;
 pub mod report;

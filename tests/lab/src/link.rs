@@ -23,7 +23,7 @@ pub struct Link {
     ///
     /// Units: bit/s.
     pub rate: Option<u64>,
-    /// The devices' MTU.
+    /// The devices' MTU; below 1280 the link is of IPv4 only.
     ///
     /// Units: bytes.
     pub mtu: u16,
@@ -38,6 +38,9 @@ pub enum Hop {
     Emulator(Impairment),
     /// A router that removes MPTCP options.
     Middlebox(Middlebox),
+    /// A router that cannot forward larger IPv4 packets than so many bytes and says so, as RFC 1191 wants it. IPv6 has no packets
+    /// that small, and passes.
+    Narrow(u16),
     /// A switch. What the edge's kernel has noted on a frame (that it came from an IFB, and taps need not see it) is gone behind it,
     /// as it is behind a wire.
     Switch,
@@ -73,6 +76,13 @@ impl Link {
     #[must_use]
     pub fn middlebox(mut self, middlebox: Middlebox) -> Self {
         self.hops.push(Hop::Middlebox(middlebox));
+        self
+    }
+
+    /// With a router in the way behind which packets must be smaller, in bytes, and that says so.
+    #[must_use]
+    pub fn narrow(mut self, mtu: u16) -> Self {
+        self.hops.push(Hop::Narrow(mtu));
         self
     }
 

@@ -33,6 +33,8 @@ pub enum Service {
     Http,
     /// Sends back what comes.
     Echo,
+    /// Answers a CONNECT first, which a proxy that is no forward proxy passes on; then as [`Service::Echo`].
+    Tunnel,
 }
 
 /// A running server of the lab's own.
@@ -69,6 +71,7 @@ impl Server {
                     let serve = move || match service {
                         Service::Http => serve_http(stream),
                         Service::Echo => serve_echo(stream),
+                        Service::Tunnel => serve_tunnel(stream),
                     };
                     if std::thread::Builder::new().name("served".into()).stack_size(1 << 20).spawn(serve).is_err() {
                         break;
@@ -155,6 +158,18 @@ pub(crate) fn sink(from: &mut impl Read, first: &[u8], size: u64) -> io::Result<
         checker.push(&buffer[..got]);
     }
     Ok(Sunk { checker, gaps })
+}
+
+fn serve_tunnel(mut stream: TcpStream) -> io::Result<()> {
+    const WORD: &[u8] = b"CONNECT ";
+    let mut first = [0; WORD.len()];
+    // What is no CONNECT is echoed: whoever sent it waits for as many bytes.
+    if stream.peek(&mut first)? == WORD.len() && first == *WORD {
+        stream.set_nodelay(true)?;
+        Head::read(&mut stream, Vec::new())?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    }
+    serve_echo(stream)
 }
 
 fn serve_echo(mut stream: TcpStream) -> io::Result<()> {

@@ -1,6 +1,6 @@
-//! Curves over time as SVG, for a reader of the results.
+//! Curves as SVG, for a reader of the results.
 //!
-//! What lives here: panels one above the other with a common axis of time: curves, levels, marked moments, a legend. What does not:
+//! What lives here: panels one above the other with a common axis, mostly of time: curves, levels, marked moments, a legend. What does not:
 //! which curves. Called by the experiments. Invariant: every text that comes from outside is escaped.
 
 mod axis;
@@ -15,6 +15,8 @@ const HEIGHT: f64 = 220.0;
 /// From the foot of one panel to the head of the next: the numbers, and the next one's title and marks.
 const BETWEEN: f64 = 84.0;
 const BOTTOM: f64 = 56.0;
+/// Curves of so many points at most show them.
+const FEW_POINTS: usize = 12;
 /// Colours that also those tell apart who see few of them (Okabe and Ito), and that print.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 
@@ -25,6 +27,8 @@ pub struct Plot {
     pub title: String,
     /// What the horizontal axis tells, with its unit.
     pub x: String,
+    /// Whether that axis goes by decades, for what differs by more than its double.
+    pub decades: bool,
     /// From above to below.
     pub panels: Vec<Panel>,
 }
@@ -75,8 +79,11 @@ impl Plot {
         let panels = self.panels.iter().map(|_| HEIGHT).sum::<f64>();
         let gaps = self.panels.iter().skip(1).map(|_| BETWEEN).sum::<f64>();
         let height = TOP + 34.0 + panels + gaps + BOTTOM;
-        let points = || self.panels.iter().flat_map(|panel| &panel.curves).flat_map(|curve| &curve.points);
-        let x = Axis::over(points().map(|point| point.0), LEFT, WIDTH - RIGHT);
+        let points = self.panels.iter().flat_map(|panel| &panel.curves).flat_map(|curve| &curve.points);
+        let marks = self.panels.iter().flat_map(|panel| &panel.marks).map(|mark| mark.0);
+        let values = points.map(|point| point.0).chain(marks);
+        let (from, to) = (LEFT, WIDTH - RIGHT);
+        let x = if self.decades { Axis::decades(values, from, to) } else { Axis::over(values, from, to) };
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
              font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\">\n\
@@ -125,6 +132,11 @@ impl Panel {
             let points: String =
                 curve.points.iter().map(|&(at, value)| format!("{:.1},{:.1} ", x.place(at), y.place(value))).collect();
             out.push_str(&format!("<polyline points=\"{}\" fill=\"none\" {look}/>\n", points.trim_end()));
+            // A curve of few points is what was measured at each of them; of one, it would be nothing.
+            for &(at, value) in curve.points.iter().filter(|_| curve.points.len() <= FEW_POINTS) {
+                let (x, y) = (x.place(at), y.place(value));
+                out.push_str(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"#ffffff\" {look}/>\n"));
+            }
             // The legend, beside the panel.
             let at = (0..number).fold(top + 10.0, |at, _| at + 19.0);
             line(out, (right + 14.0, at), (right + 40.0, at), &look);

@@ -166,9 +166,10 @@ impl Topology {
         match cut {
             Cut::Down => {
                 self.client.ip(&format!("link set c{link} up"))?;
-                self.client.ip_batch(&build::client_routes(link))?;
+                let families = self.links.get(usize::from(link) - 1).map_or(&[][..], build::families);
+                self.client.ip_batch(&build::client_routes(link, families))?;
                 if link > 1 {
-                    for family in [Family::V4, Family::V6] {
+                    for &family in families {
                         let address = self.client_address(link, family);
                         self.client.ip(&format!("mptcp endpoint del id {}", build::endpoint_id(link, family)))?;
                         self.client.ip(&build::endpoint(link, family, address))?;

@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 29] = [
     "aggregate",
     "stalls",
     "failover",
@@ -15,6 +15,9 @@ const NAMES: [&str; 26] = [
     "clients",
     "integrity",
     "latency",
+    "buffers",
+    "mtu",
+    "conversion",
     "tunnels",
     "sniffer",
     "throttle",

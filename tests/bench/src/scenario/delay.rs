@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use std::io::{ErrorKind, Read, Write};
 
 use crate::load::{PATIENCE, Way};
-use crate::peer::Peer;
 use crate::sample::{Metric, Sample, sample};
 use crate::world::World;
+use anabranch_lab::peer::Peer;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::less("CONNECT to SYN", "us"),

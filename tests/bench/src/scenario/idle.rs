@@ -11,9 +11,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::load::{Way, runtime};
-use crate::peer::{Peer, Place, Running, Unusable};
 use crate::sample::{Look, Metric, Sample, count, sample};
 use crate::world::{Client, FIRST_PORT, Subject, World};
+use anabranch_lab::peer::{Peer, Place, Running, Unusable};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::less("memory", "KiB/tunnel"),

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::peer::PEERS;
+use anabranch_lab::peer::PEERS;
 
 fn peer(name: &str) -> &'static Peer {
     PEERS.iter().find(|peer| peer.name == name).unwrap()

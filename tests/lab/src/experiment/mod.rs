@@ -5,14 +5,17 @@
 //! Invariant: cells that are compared run in the same round, one after the other, in the same topology when it is equal.
 
 pub mod aggregate;
+pub mod buffers;
 pub mod client_doctor;
 pub mod client_setup;
 pub mod clients;
+pub mod conversion;
 pub mod edge_check;
 pub mod failover;
 pub mod fallback;
 pub mod integrity;
 pub mod latency;
+pub mod mtu;
 pub mod sniffer;
 pub mod steer;
 pub mod tunnels;
@@ -70,6 +73,9 @@ pub const ALL: &[Experiment] = &[
     clients::EXPERIMENT,
     integrity::EXPERIMENT,
     latency::EXPERIMENT,
+    buffers::EXPERIMENT,
+    mtu::EXPERIMENT,
+    conversion::EXPERIMENT,
     tunnels::EXPERIMENT,
     sniffer::EXPERIMENT,
     steer::throttle::EXPERIMENT,

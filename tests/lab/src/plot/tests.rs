@@ -5,6 +5,7 @@ fn picture() -> Plot {
     Plot {
         title: "limit 40 → 2".into(),
         x: "time (s)".into(),
+        decades: false,
         panels: vec![Panel {
             title: "steered".into(),
             y: "Mbit/s".into(),
@@ -69,4 +70,32 @@ fn words_of_moments_close_together_stand_on_two_lines() {
     };
     assert_eq!(height("lifted"), format!("{:.1}", TOP + 34.0 - 5.0));
     assert_eq!(height("again"), format!("{:.1}", TOP + 34.0 + 13.0));
+}
+
+#[test]
+fn an_axis_of_decades_gives_each_the_same_room() {
+    let axis = Axis::decades([12.0, 15_300.0, 0.0, f64::NAN].into_iter(), 0.0, 400.0);
+    assert_eq!([10.0, 100.0, 1_000.0, 100_000.0].map(|value| axis.place(value).round()), [0.0, 100.0, 200.0, 400.0]);
+    assert_eq!(axis.place(0.0), 0.0, "what has no logarithm");
+    let words = |axis: &Axis| axis.ticks().into_iter().map(|tick| tick.1).collect::<Vec<_>>();
+    assert_eq!(words(&axis), ["10", "100", "1000", "10000", "100000"]);
+    let few = Axis::decades([0.18, 33.0].into_iter(), 0.0, 300.0);
+    assert_eq!(words(&few), ["0.1", "0.2", "0.5", "1", "2", "5", "10", "20", "50", "100"]);
+    let none = Axis::decades(std::iter::empty(), 0.0, 1.0);
+    assert!(none.place(3.0).is_finite() && none.ticks().len() >= 2);
+}
+
+#[test]
+fn few_points_are_seen_and_marks_have_their_place() {
+    let mut plot = picture();
+    assert_eq!(plot.svg().matches("<circle").count(), 4);
+    plot.panels[0].marks.push((40.0, "late".into()));
+    let svg = plot.svg();
+    let line = svg.lines().find(|line| line.ends_with(">late</text>")).expect("a text");
+    let x: f64 =
+        line.split("x=\"").nth(1).and_then(|rest| rest.split('"').next()).and_then(|x| x.parse().ok()).expect("x");
+    assert!(x < WIDTH - RIGHT + 4.0, "{x}");
+    let curve = |number: u32| (number.into(), 1.0);
+    plot.panels[0].curves = vec![Curve::new("many", (0..13).map(curve).collect())];
+    assert_eq!(plot.svg().matches("<circle").count(), 0);
 }

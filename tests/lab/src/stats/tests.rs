@@ -24,3 +24,10 @@ fn ends_and_rounding() {
     assert_eq!(lowest([]), None);
     assert_eq!(round(0.97654, 3), 0.977);
 }
+
+#[test]
+fn the_middle_of_a_sample_that_scatters_is_less_certain() {
+    assert_eq!(standard_error(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).map(|e| round(e, 3)), Some(0.756));
+    assert_eq!(standard_error(&[1.0, 1.0]), Some(0.0));
+    assert_eq!((standard_error(&[1.0]), standard_error(&[])), (None, None));
+}

@@ -10,10 +10,11 @@ use anyhow::Result;
 use super::{Builder, Family, ORIGIN_NET, Topology, address};
 use crate::emulator::Emulator;
 use crate::link::{Hop, Link};
-use crate::middlebox::Middlebox;
 use crate::netns::Namespace;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+/// A device of a smaller MTU does not do IPv6 at all (RFC 8200 §5).
+const LEAST_MTU_OF_V6: u16 = 1280;
 
 pub(super) fn build(builder: &Builder) -> Result<Topology> {
     let (client, edge, origin) = (Namespace::new("client")?, Namespace::new("edge")?, Namespace::new("origin")?);
@@ -23,16 +24,16 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
         }
     }
     veth(&edge, "o0", &origin, "s0", 1500)?;
-    configure(&edge, "o0", ORIGIN_NET, 1)?;
-    configure(&origin, "s0", ORIGIN_NET, 2)?;
+    configure(&edge, "o0", ORIGIN_NET, 1, &FAMILIES)?;
+    configure(&origin, "s0", ORIGIN_NET, 2, &FAMILIES)?;
     origin.ip_batch(&FAMILIES.map(|family| format!("route add default via {}", address(ORIGIN_NET, 1, family))))?;
 
     let (mut hops, mut emulators) = (Vec::new(), Vec::new());
     for (number, link) in (1..).zip(&builder.links) {
         let (c, p) = (format!("c{number}"), format!("p{number}"));
         join(&client, &edge, number, link, &mut hops, &mut emulators)?;
-        configure(&client, &c, number, 2)?;
-        configure(&edge, &p, number, 1)?;
+        configure(&client, &c, number, 2, families(link))?;
+        configure(&edge, &p, number, 1, families(link))?;
         for (ns, device) in [(&client, &c), (&edge, &p)] {
             if link.rate.is_some() || !link.hops.is_empty() {
                 ns.plain_frames(device)?;
@@ -42,9 +43,9 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
             }
         }
         rules(&client, number)?;
-        client.ip_batch(&client_routes(number))?;
+        client.ip_batch(&client_routes(number, families(link)))?;
         if number > 1 {
-            for family in FAMILIES {
+            for &family in families(link) {
                 client.ip(&endpoint(number, family, address(number, 2, family)))?;
             }
         }
@@ -54,6 +55,11 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
         ns.ip(&format!("mptcp limits set subflow {extra} add_addr_accepted 0"))?;
     }
     Ok(Topology { client, edge, origin, links: builder.links.clone(), hops, emulators })
+}
+
+/// What a link carries.
+pub(super) fn families(link: &Link) -> &'static [Family] {
+    if link.mtu < LEAST_MTU_OF_V6 { &FAMILIES[..1] } else { &FAMILIES }
 }
 
 /// The id of the endpoint on link `link`: fixed, so that restoring can name it.
@@ -76,8 +82,8 @@ fn rules(client: &Namespace, link: u8) -> Result<()> {
 }
 
 /// Routes of link `link` at the client, which vanish when its interface goes down.
-pub(super) fn client_routes(link: u8) -> Vec<String> {
-    FAMILIES
+pub(super) fn client_routes(link: u8, families: &[Family]) -> Vec<String> {
+    families
         .iter()
         .flat_map(|&family| {
             let edge = address(link, 1, family);
@@ -98,10 +104,10 @@ fn veth(left: &Namespace, left_device: &str, right: &Namespace, right_device: &s
     ))
 }
 
-fn configure(ns: &Namespace, device: &str, net: u8, host: u8) -> Result<()> {
+fn configure(ns: &Namespace, device: &str, net: u8, host: u8, families: &[Family]) -> Result<()> {
     let mut lines = vec![format!("link set {device} up")];
-    for (family, length) in [(Family::V4, 24), (Family::V6, 64)] {
-        let nodad = if family == Family::V6 { "nodad" } else { "" };
+    for &family in families {
+        let (length, nodad) = if family == Family::V6 { (64, "nodad") } else { (24, "") };
         lines.push(format!("addr add {}/{length} dev {device} {nodad}", address(net, host, family)));
     }
     ns.ip_batch(&lines)
@@ -145,7 +151,11 @@ fn join(
                 }
                 emulators.push(Emulator::start(ns, "near", "far", impairment.clone())?);
             }
-            Hop::Middlebox(middlebox) => route(ns, number, middlebox)?,
+            Hop::Middlebox(middlebox) => {
+                route(ns, number, None)?;
+                ns.nft(&middlebox.rules("near", "far"))?;
+            }
+            Hop::Narrow(mtu) => route(ns, number, Some(*mtu))?,
             Hop::Switch => switch(ns)?,
         }
     }
@@ -166,8 +176,9 @@ fn switch(ns: &Namespace) -> Result<()> {
     ns.ip_batch(&lines)
 }
 
-/// A router that is invisible to both sides: it answers for the other side's addresses on either.
-fn route(ns: &Namespace, net: u8, middlebox: &Middlebox) -> Result<()> {
+/// A router that is invisible to both sides: it answers for the other side's addresses on either. Its devices take frames of any
+/// size; what may leave again over IPv4 its routes say, if `mtu` is given.
+fn route(ns: &Namespace, net: u8, mtu: Option<u16>) -> Result<()> {
     for key in ["ipv4.ip_forward", "ipv6.conf.all.forwarding", "ipv4.conf.all.proxy_arp", "ipv6.conf.all.proxy_ndp"] {
         ns.sysctl(&format!("net.{key}"), "1")?;
     }
@@ -184,14 +195,14 @@ fn route(ns: &Namespace, net: u8, middlebox: &Middlebox) -> Result<()> {
     lines.push(format!("addr add {}/32 dev far", address(net, 252, Family::V4)));
     for family in FAMILIES {
         let (client, edge) = (address(net, 2, family), address(net, 1, family));
-        lines.push(format!("route add {client} dev near"));
-        lines.push(format!("route add {edge} dev far"));
-        lines.push(format!("route add default via {edge} dev far"));
+        let most = mtu.filter(|_| family == Family::V4).map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+        lines.push(format!("route add {client} dev near{most}"));
+        lines.push(format!("route add {edge} dev far{most}"));
+        lines.push(format!("route add default via {edge} dev far{most}"));
         if family == Family::V6 {
             lines.push(format!("neigh add proxy {edge} dev near"));
             lines.push(format!("neigh add proxy {client} dev far"));
         }
     }
-    ns.ip_batch(&lines)?;
-    ns.nft(&middlebox.rules("near", "far"))
+    ns.ip_batch(&lines)
 }

@@ -1,5 +1,7 @@
 use super::*;
+use crate::capture::Capture;
 use crate::middlebox::{Middlebox, Phase, Toward};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,33 @@ fn a_cut_link_is_dead_until_it_is_restored() {
             }
         })
         .expect("enters");
+}
+
+#[test]
+fn a_narrow_link_says_how_small_packets_must_be() {
+    let known = Link { mtu: 1000, ..Link::new("known") };
+    let topology =
+        Topology::builder().link(Link::new("narrow").mbit(100).narrow(1000)).link(known).build().expect("builds");
+    for (link, family) in [(1, Family::V4), (1, Family::V6), (2, Family::V4)] {
+        handshake(&topology, link, family);
+    }
+    topology.cut(2, Cut::Down).expect("cuts");
+    topology.restore(2, Cut::Down).expect("restores without IPv6");
+    handshake(&topology, 2, Family::V4);
+    let address = topology.edge_address(1, Family::V4);
+    let listener = topology.edge.run(|| TcpListener::bind((address, 0))).expect("enters").expect("binds");
+    let to = listener.local_addr().expect("address");
+    let stream = topology.client.run(|| TcpStream::connect_timeout(&to, Duration::from_secs(3))).expect("enters");
+    let (one, other) = (stream.expect("connects"), listener.accept().expect("accepts").0);
+    for (mut from, mut to, ns, device) in [(&one, &other, &topology.edge, "p1"), (&other, &one, &topology.client, "c1")]
+    {
+        let tap = Capture::start(ns, device, 64).expect("starts");
+        from.write_all(&[7; 20_000]).expect("writes");
+        to.read_exact(&mut [0; 20_000]).expect("arrives");
+        let frames = tap.stop().expect("stops").frames;
+        let largest = frames.iter().filter(|frame| !frame.outgoing).map(|frame| frame.wire_len).max();
+        assert_eq!(largest, Some(1014), "{device}");
+    }
 }
 
 #[test]

@@ -164,5 +164,8 @@ fn draw(report: &mut Report, lifted: &[f64]) {
         levels: vec![(LEASE.as_secs_f64() * 1e3, "lease".into())],
         ..Panel::default()
     };
-    report.picture(Plot { title: "Killed at random moments".into(), x: "kill".into(), panels: vec![panel] }.svg());
+    report.picture(
+        Plot { title: "Killed at random moments".into(), x: "kill".into(), panels: vec![panel], ..Plot::default() }
+            .svg(),
+    );
 }

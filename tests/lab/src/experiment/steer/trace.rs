@@ -82,5 +82,5 @@ impl Trace {
 
 /// A picture of panels over time.
 pub(super) fn picture(title: &str, panels: Vec<Panel>) -> String {
-    Plot { title: title.into(), x: "time (s)".into(), panels }.svg()
+    Plot { title: title.into(), x: "time (s)".into(), panels, ..Plot::default() }.svg()
 }

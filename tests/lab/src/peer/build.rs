@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anabranch_lab::proxy::private_directory;
+use crate::proxy::private_directory;
 use anyhow::{Context, Result};
 
 /// What a compiler made of the C beside the templates; nothing where there is none.

@@ -1,6 +1,6 @@
 //! A proxy as a tree of processes: started from its recipe, asked whether its listener is what it says, ended whole.
 //!
-//! Called by `run` and by scenarios that need one of their own. Owned by whoever started it: dropping it ends the tree and removes
+//! Called by the bench's rounds, by scenarios that need one of their own, and by `conversion`. Owned by whoever started it: dropping it ends the tree and removes
 //! its directory. Invariant: a tree lives in a process namespace of its own, so that whatever becomes of this program, nothing of
 //! it stays; what it writes below /run it writes into a file system of its own.
 
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::netns::Namespace;
+use crate::proxy::{Proxy, private_directory};
 use anabranch_kernel::sock_diag::{AddressFamily, Query, SockDiag, States};
 use anabranch_kernel::tcp_info::TcpState;
-use anabranch_lab::Namespace;
-use anabranch_lab::proxy::{Proxy, private_directory};
 use anyhow::{Context, Result, ensure};
 
 use super::{Built, Kind, Mptcp, Peer, Recipe, Tree};
@@ -37,10 +37,20 @@ pub struct Place<'a> {
 /// Why somebody cannot be measured here.
 #[derive(Debug)]
 pub enum Unusable {
-    /// It is not installed.
+    /// It is not installed, or its user is nobody here.
     Missing(String),
     /// It is, and does not start.
     Broken(anyhow::Error),
+}
+
+impl Unusable {
+    /// The reason, where one that cannot be measured is an error.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Missing(words) => anyhow::anyhow!(words),
+            Self::Broken(error) => error,
+        }
+    }
 }
 
 /// A running proxy.
@@ -68,7 +78,9 @@ impl Running {
                 (vec![program.display().to_string(), place.port.to_string()], &[][..], "its own")
             }
             Kind::Ours(recipe) | Kind::Rival(recipe) => {
-                let program = find(recipe.program).map_err(|error| Unusable::Missing(format!("{error:#}")))?;
+                let missing = |error: anyhow::Error| Unusable::Missing(format!("{error:#}"));
+                let program = find(recipe.program).map_err(missing)?;
+                recipe.user.map_or(Ok(()), expect_user).map_err(missing)?;
                 let (command, how) = command(&recipe, &program, built, place.port);
                 (command, recipe.files, how)
             }
@@ -229,6 +241,22 @@ fn give_to(directory: &Path, user: &str) -> Result<()> {
         give(&entry.context("cannot list a directory")?.path()).context("cannot give a file away")?;
     }
     Ok(())
+}
+
+/// Fails if processes here cannot be a user's: a user namespace has those alone that were mapped into it.
+fn expect_user(user: &str) -> Result<()> {
+    let known = nix::unistd::User::from_name(user)?.with_context(|| format!("there is no user {user}"))?;
+    let map = fs::read_to_string("/proc/self/uid_map").context("cannot read the users of this namespace")?;
+    ensure!(is_mapped(&map, known.uid.as_raw()), "it runs as {user} alone, and this user namespace has no such user");
+    Ok(())
+}
+
+/// Whether a user is one of a namespace's, by its map: first inside, first outside, how many (user_namespaces(7)).
+fn is_mapped(map: &str, user: u32) -> bool {
+    map.lines().any(|line| {
+        let fields: Vec<u32> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        matches!(fields[..], [first, _, count] if user.checked_sub(first).is_some_and(|place| place < count))
+    })
 }
 
 /// Where a program is: on the path, or where Debian keeps what an administrator runs.

@@ -1,7 +1,7 @@
-//! The proxies as values: how each is started, and what it can do at all.
+//! Other proxies as values, and ours: how each is started, and what it can do at all. For the bench and for `lab conversion`.
 //!
 //! What lives here: the list; a new peer is an entry and a template beside `peers/`. What does not: starting one (`process`), who
-//! is compared with whom (`scenario`). Called by `run`.
+//! is compared with whom. Called by the bench and by the experiment `conversion`.
 //! Invariant: a template's placeholders are `{port}`, `{origin}`, `{oport}`, `{dir}`, `{cores}`, `{files}`, `{user}`, and those
 //! that an entry adds of its own.
 

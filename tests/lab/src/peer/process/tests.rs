@@ -61,6 +61,15 @@ fn one_that_is_not_there_is_missing() {
 }
 
 #[test]
+fn a_user_is_one_of_a_namespace_or_is_not() {
+    let everybody = "         0          0 4294967295\n";
+    let root_alone = "         0       1000          1\n";
+    assert!(is_mapped(everybody, 0) && is_mapped(everybody, 13));
+    assert!(is_mapped(root_alone, 0) && !is_mapped(root_alone, 13) && !is_mapped("", 0));
+    assert!(is_mapped("0 1000 1\n10 100010 5\n", 14) && !is_mapped("0 1000 1\n10 100010 5\n", 15));
+}
+
+#[test]
 fn every_template_is_filled() {
     let edge = Namespace::new("edge").unwrap();
     let origin = "10.200.0.2:8100".parse().unwrap();
