@@ -101,6 +101,15 @@ impl Config {
         }
         self
     }
+
+    /// The same for a process that decides and logs what policies want, and touches nothing, if it is to be one.
+    #[must_use]
+    pub fn observing(mut self, observe: bool) -> Self {
+        if observe {
+            self.steering.mode = SteeringMode::Observe;
+        }
+        self
+    }
 }
 
 impl Default for Config {

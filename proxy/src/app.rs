@@ -88,6 +88,8 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// The role the command line names, whatever a file says; the configuration is that of this role already.
     pub role: Option<Role>,
+    /// Policies are decided and not carried out, whatever a file says; the configuration is of that kind already.
+    pub observe: bool,
     /// Takes the place of a process that runs.
     pub heir: Option<Heir>,
 }
@@ -126,7 +128,8 @@ pub fn run(options: Options) -> Result<usize, StartError> {
     let workers = start_workers(&config, &shared)?;
     // Without them the guard would let requests come back to this machine: no start.
     let own = own::addresses().map_err(|error| StartError::Os { what: "getifaddrs", source: error.source })?;
-    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing)?, own, workers).in_role(options.role);
+    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing)?, own, workers)
+        .told(options.role, options.observe);
     let (steer, link) = start_steering(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -62,6 +62,8 @@ pub struct House {
     listening: ListeningNow,
     /// The role that the command line names, whatever a file says.
     role: Option<Role>,
+    /// Whether it names observing.
+    observe: bool,
 }
 
 /// Listening sockets that are open already.
@@ -90,14 +92,14 @@ impl House {
     /// A house with its doors still to be opened.
     #[must_use]
     pub fn new(config: Arc<Config>, hinges: Hinges, own: Vec<IpAddr>, workers: Vec<Handle>) -> Self {
-        let (slots, generation, listening, role) = (Vec::new(), 0, Arc::default(), None);
-        Self { config, hinges, own, workers, slots, generation, listening, role }
+        let (slots, generation, listening, role, observe) = (Vec::new(), 0, Arc::default(), None, false);
+        Self { config, hinges, own, workers, slots, generation, listening, role, observe }
     }
 
-    /// Keeps to this role on every reload.
+    /// Keeps to what the command line says on every reload.
     #[must_use]
-    pub fn in_role(self, role: Option<Role>) -> Self {
-        Self { role, ..self }
+    pub fn told(self, role: Option<Role>, observe: bool) -> Self {
+        Self { role, observe, ..self }
     }
 
     /// The configuration in force.
@@ -202,7 +204,7 @@ impl House {
     fn try_reload(&mut self, shared: &Shared, file: &Path) -> Result<bool, Kept> {
         let text = std::fs::read_to_string(file).map_err(Kept::Read)?;
         let config = anabranch_config::parse(&text, file).map_err(Kept::Wrong)?;
-        let config = Arc::new(config.for_role(self.role));
+        let config = Arc::new(config.for_role(self.role).observing(self.observe));
         let mut listeners = match self.config.diff(&config) {
             Change::Nothing => Default::default(),
             Change::Restart(keys) => return Err(Kept::Restart(keys.join(", "))),

@@ -191,7 +191,9 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
 fn left_by_kernel(policy: &Policy) -> Option<&'static str> {
     match policy.action {
         Action::Limit { .. } if policy.select.paths.is_empty() || policy.enforce == Enforce::Always => None,
-        Action::Limit { .. } => Some("holds subflows to no less than half of what they carry"),
+        Action::Limit { .. } => Some(
+            "slows busy subflows down by pacing alone, and where that is not to be had to no less than half of what they carry,",
+        ),
         Action::Overflow { .. } | Action::Backup | Action::Share { .. } => Some("is decided and never carried out"),
         Action::Close => Some("refuses what joins and closes nothing that is open"),
     }

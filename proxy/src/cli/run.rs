@@ -16,9 +16,12 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which jobs this process does, whatever the file says: both, proxy (carries bytes, needs no capability) or steer (watches and
-    /// steers, needs CAP_NET_ADMIN and CAP_NET_RAW).
+    /// steers, needs CAP_NET_ADMIN and CAP_NET_RAW, and for pacing single subflows CAP_BPF and CAP_PERFMON).
     #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Option<Role>,
+    /// Decide about policies and log it, and touch nothing, whatever the file says.
+    #[arg(long)]
+    observe: bool,
     /// Take the place of the process at the other end of standard input; a running one starts this itself, on SIGUSR2.
     #[arg(long, hide = true, value_name = "STAGE")]
     succeed: Option<Stage>,
@@ -51,8 +54,8 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
-    let role = arguments.role;
-    match app::run(Options { config: config.for_role(role), file, role, heir }) {
+    let (role, observe) = (arguments.role, arguments.observe);
+    match app::run(Options { config: config.for_role(role).observing(observe), file, role, observe, heir }) {
         Ok(_) => 0,
         Err(error) => {
             complain(&format!("anabranch: {}", chain(&error)));

@@ -97,7 +97,14 @@ impl Engine<'_> {
             Err(Closed::NoPolicy) => Vec::new(),
             Err(closed) => vec![chain(closed)],
         };
-        doors.into_iter().chain(self.ledger.why.clone()).collect()
+        let undemotable = match self.planner.undemotable() {
+            0 => None,
+            count => Some(format!(
+                "demote in {count} of the connections: they began under another path manager (steering.path_manager = \"userspace\" \
+                 is there from the start)"
+            )),
+        };
+        doors.into_iter().chain(self.ledger.why.clone()).chain(undemotable).collect()
     }
 
     fn apply(&mut self, rules: Rules) -> Answered {

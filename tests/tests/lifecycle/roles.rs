@@ -108,3 +108,20 @@ fn a_named_role_wins_over_the_files() {
     steer.hang_up("applied");
     assert_eq!(steer.status()["listeners"], Value::Array(vec![]), "also after a reload");
 }
+
+#[test]
+fn told_to_observe_it_decides_and_touches_nothing() {
+    const POLICY: &str = "[[path]]\nname = \"lte\"\nclient = [\"10.2.0.0/16\"]\n[[policy]]\nname = \"away\"\npath = \"lte\"\naction = \"backup\"\n";
+    let mut start = Start::new(&format!("{EDGE}{POLICY}"));
+    start.command().arg("--observe");
+    let proxy = start.run();
+    let said = || {
+        let (status, text) = ask(&proxy.control(), "GET", "/policies");
+        assert_eq!(status, 200, "{text}");
+        text
+    };
+    assert!(said().contains("nothing is done"), "{}", said());
+    proxy.rewrite(&format!("[limits]\nheaders = 50\n{EDGE}{POLICY}"));
+    proxy.hang_up("applied");
+    assert!(said().contains("nothing is done"), "also after a reload: {}", said());
+}

@@ -51,6 +51,8 @@ pub struct Explanation {
     pub expected: Option<Expected>,
     /// What was measured.
     pub measured: Option<Measured>,
+    /// What its connection as a whole is held to, and by which policy.
+    pub totals: Vec<String>,
     /// Why it is not as the policy wants, and what could not be done.
     pub but: Vec<String>,
 }
@@ -89,8 +91,24 @@ impl Planner {
             for_ms: u64::try_from(self.now.saturating_sub(since).as_millis()).unwrap_or(u64::MAX),
             expected: intent.and_then(|intent| expected(known?, intent)),
             measured: intent.and_then(|intent| self.effects.measured(intent)),
+            totals: self.totals_of(key.connection),
             but,
         }
+    }
+
+    fn totals_of(&self, connection: ConnectionKey) -> Vec<String> {
+        let of = self.totals.iter().filter(|((key, _), _)| *key == connection);
+        of.map(|((_, direction), (bucket, rate))| {
+            let policy = self.buckets.class_of(*bucket).map_or("-", |class| &class.policy);
+            format!("at most {rate} of {direction} in all, by \"{policy}\": the proxy reads no faster")
+        })
+        .collect()
+    }
+
+    /// Connections whose subflows' priorities cannot be changed.
+    #[must_use]
+    pub fn undemotable(&self) -> usize {
+        self.connections.values().filter(|connection| connection.cannot_demote.is_some()).count()
     }
 }
 
@@ -191,6 +209,7 @@ impl fmt::Display for Explanation {
                 measured.rolled_back
             )?;
         }
+        self.totals.iter().try_for_each(|total| writeln!(f, "  its connection: {total}"))?;
         self.but.iter().try_for_each(|but| writeln!(f, "  but {but}"))
     }
 }

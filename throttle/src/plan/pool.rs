@@ -179,6 +179,11 @@ impl Buckets {
         self.next
     }
 
+    /// The class of a number.
+    pub(super) fn class_of(&self, number: u32) -> Option<&ClassKey> {
+        self.numbers.iter().find(|(_, known)| **known == number).map(|(class, _)| class)
+    }
+
     /// Forgets numbers that nobody uses.
     pub(super) fn keep(&mut self, used: &BTreeSet<u32>) {
         self.numbers.retain(|_, number| used.contains(number));

@@ -159,4 +159,5 @@ fn a_connection_that_refuses_priorities_is_eased() {
     assert_eq!(world.kernel.paced[&subflows[0]], 1_880_000);
     assert_eq!(world.rate(subflows[0], seconds(1)), 1);
     assert!(world.planner.explain(subflows[0]).but.iter().any(|but| but.contains("priority")));
+    assert_eq!(world.planner.undemotable(), 1);
 }

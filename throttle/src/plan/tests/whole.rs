@@ -40,6 +40,20 @@ fn totals_are_said_once_and_taken_back() {
     assert_eq!((said, totals.len()), (2, 0));
 }
 
+#[test]
+fn a_total_is_explained_with_its_policy() {
+    let mut world = World::new(ALL);
+    let key = world.connect(&[0])[0];
+    let other = world.connect(&[0])[0];
+    let limit = total(key.connection, Scope::Policy, 5);
+    let (policy, decisions) = (limit.class.policy.clone(), Decisions { totals: vec![limit], ..Decisions::default() });
+    let ops = world.planner.plan(&world.view(), &decisions);
+    world.apply(&ops);
+    let words = world.planner.explain(key).to_string();
+    assert!(words.contains("at most 5 Mbit/s of download in all") && words.contains(&*policy), "{words}");
+    assert!(!world.planner.explain(other).to_string().contains("in all"));
+}
+
 /// Numbers of buckets are forgotten with those who used them, and never mean two things at once.
 #[test]
 fn buckets_do_not_pile_up() {
