@@ -40,6 +40,8 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 const BTF_MAX: u64 = 64 * 1024 * 1024;
 /// Sockets one pass can change; longer batches take several.
 const PASS: usize = 32 * 1024;
+/// `net.ipv4.tcp_keepalive_time`, as the kernel has it, in seconds.
+const IDLE: u32 = 7_200;
 /// Room for what a pass prints, which is nothing.
 const NOTHING: usize = 64;
 
@@ -54,6 +56,9 @@ pub struct Pace {
     ///
     /// Units: bytes. Shape: zero leaves it to `net.ipv4.tcp_notsent_lowat`.
     pub unsent: u32,
+    /// Whether it asks its peer for a sign of life, at once where it heard nothing for a second, and then every so often
+    /// (`SO_KEEPALIVE`): no data is sent, and the answer shows as an acknowledgement that was received.
+    pub probe: bool,
 }
 
 /// Sets the pace of TCP sockets.
@@ -88,7 +93,8 @@ impl Pacer {
     ///
     /// Shape: all with one pass, up to 32 768 sockets; of two entries for one socket the later counts. A socket that is not
     /// there, is not connected, or was closed meanwhile is passed over. It looks in the calling thread's network namespace. A
-    /// released socket has the pace of its congestion control and the unsent limit of `net.ipv4.tcp_notsent_lowat` again.
+    /// released socket has the pace of its congestion control and the unsent limit of `net.ipv4.tcp_notsent_lowat` again, and asks
+    /// for no sign of life (which a socket of a proxy's client does not by itself either).
     /// Errors: [`BpfError::Refused`] — the kernel knows no such option here; the rest was done.
     pub fn apply(&mut self, paces: &[(Flow, Option<Pace>)]) -> Result<usize, BpfError> {
         let (mut found, mut refused) = (0, None);
@@ -131,8 +137,12 @@ fn visit(pass: OwnedFd) -> Result<(), BpfError> {
 /// What the first socket that refused an option answered, and how many did.
 fn refusal(values: &[Value]) -> Option<BpfError> {
     type Of = fn(&Value) -> i32;
-    let options: [(&str, Of); 2] =
-        [("SO_MAX_PACING_RATE", |value| value.rate_result), ("TCP_NOTSENT_LOWAT", |value| value.unsent_result)];
+    let options: [(&str, Of); 4] = [
+        ("SO_MAX_PACING_RATE", |value| value.rate_result),
+        ("TCP_NOTSENT_LOWAT", |value| value.unsent_result),
+        ("SO_KEEPALIVE", |value| value.keep_result),
+        ("TCP_KEEPIDLE", |value| value.idle_result),
+    ];
     options.into_iter().find_map(|(option, result)| {
         let answers: Vec<i32> = values.iter().map(result).filter(|&answer| answer != 0).collect();
         let first = answers.first()?.checked_neg().unwrap_or(libc::EINVAL);
@@ -146,7 +156,8 @@ fn value(pace: Option<Pace>) -> Value {
     let (rate, unsent) = pace.map_or((u32::MAX, 0), |pace| {
         (u32::try_from(pace.bytes_per_s).map_or(most, |rate| rate.min(most)), pace.unsent)
     });
-    Value { rate, unsent, ..Value::default() }
+    let probe = pace.is_some_and(|pace| pace.probe);
+    Value { rate, unsent, keep: probe.into(), idle: if probe { 1 } else { IDLE }, ..Value::default() }
 }
 
 /// Whether the kernel has a function of that name that programs can be attached to.

@@ -58,6 +58,8 @@ pub enum Op {
         rate: BitRate,
         /// Bytes its socket may hold unsent.
         unsent: u32,
+        /// Whether it asks its client for a sign of life.
+        probe: bool,
     },
     /// Has it send as fast as it can.
     Unpace(SubflowKey),

@@ -93,6 +93,8 @@ pub struct Subflow {
     pub retransmitted: u64,
     /// Given to the subflow and not acknowledged yet. `None`: not known.
     pub queued: Option<u64>,
+    /// How long ago something was heard of its client, an acknowledgement of nothing included. `None`: not known.
+    pub heard: Option<Duration>,
     /// Retransmission timeouts in a row right now: above zero, nothing gets through.
     pub timeouts: u32,
 }

@@ -31,27 +31,41 @@ pub(super) struct Value {
     pub(super) rate: u32,
     /// `TCP_NOTSENT_LOWAT`.
     pub(super) unsent: u32,
+    /// `SO_KEEPALIVE`.
+    pub(super) keep: u32,
+    /// `TCP_KEEPIDLE`, set after it: then the kernel asks at once where nothing was heard for so long.
+    pub(super) idle: u32,
     /// By the program: the socket was there.
     pub(super) seen: u32,
     /// By the program: what setting the rate returned.
     pub(super) rate_result: i32,
     /// By the program: what setting the unsent limit returned.
     pub(super) unsent_result: i32,
+    /// By the program: what setting the options of the sign of life returned.
+    pub(super) keep_result: i32,
+    pub(super) idle_result: i32,
 }
 
 /// Size of a value of the map, and the byte offsets the program uses.
-pub(super) const VALUE: usize = 20;
+pub(super) const VALUE: usize = 36;
 const RATE: i16 = 0;
 const UNSENT: i16 = 4;
-const SEEN: i16 = 8;
-const RATE_RESULT: i16 = 12;
-const UNSENT_RESULT: i16 = 16;
+const KEEP: i16 = 8;
+const IDLE: i16 = 12;
+const SEEN: i16 = 16;
+const RATE_RESULT: i16 = 20;
+const UNSENT_RESULT: i16 = 24;
+const KEEP_RESULT: i16 = 28;
+const IDLE_RESULT: i16 = 32;
 const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Value>() == VALUE && offset_of!(Value, rate) == RATE as usize);
     assert!(offset_of!(Value, unsent) == UNSENT as usize && offset_of!(Value, seen) == SEEN as usize);
     assert!(offset_of!(Value, rate_result) == RATE_RESULT as usize);
     assert!(offset_of!(Value, unsent_result) == UNSENT_RESULT as usize);
+    assert!(offset_of!(Value, keep) == KEEP as usize && offset_of!(Value, idle) == IDLE as usize);
+    assert!(offset_of!(Value, keep_result) == KEEP_RESULT as usize);
+    assert!(offset_of!(Value, idle_result) == IDLE_RESULT as usize);
 };
 
 /// The key of a socket.
@@ -163,10 +177,12 @@ pub(super) fn program(at: Places, map: i32) -> Option<Vec<Instruction>> {
     a.constant(code::ADD_CONSTANT, R2, ON_STACK.into());
     a.call(helper::MAP_LOOKUP_ELEM);
     a.jump(code::JUMP_IF_EQUAL, R0, 0, OUT);
-    // Set both options from the map's value, and leave there how that went.
+    // Set the options from the map's value, and leave there how that went.
     a.copy(R8, R0);
     set(a, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, RATE, RATE_RESULT);
     set(a, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT, UNSENT_RESULT);
+    set(a, libc::SOL_SOCKET, libc::SO_KEEPALIVE, KEEP, KEEP_RESULT);
+    set(a, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, IDLE, IDLE_RESULT);
     a.store_constant(R8, SEEN, 1);
     a.label(OUT);
     // Zero: go on to the next socket.

@@ -11,7 +11,7 @@ use crate::abi::bpf::code;
 use crate::sock_diag::SockDiag;
 use crate::testing::namespace;
 
-const SLOW: Pace = Pace { bytes_per_s: 235_000, unsent: 4096 };
+const SLOW: Pace = Pace { bytes_per_s: 235_000, unsent: 4096, probe: false };
 const FREE: (u64, i32) = (u64::MAX, 0);
 const HELD: (u64, i32) = (SLOW.bytes_per_s, 4096);
 
@@ -88,6 +88,33 @@ fn exactly_the_named_sockets_are_paced_and_released() {
         .unwrap();
 }
 
+/// No byte of data is sent, and the peer's answer is an acknowledgement.
+#[test]
+fn who_heard_nothing_for_a_second_asks_at_once() {
+    let Some(mut pacer) = pacer() else { return };
+    namespace(&[])
+        .run(|| {
+            let (listener, at) = listener("127.0.0.1:0");
+            let ends = Ends::new(&listener, at);
+            let heard = || {
+                let mut diag = SockDiag::open().unwrap();
+                diag.tcp_exact(ends.flow(), |socket| socket.info().unwrap().last_ack_recv).unwrap().unwrap()
+            };
+            std::thread::sleep(Duration::from_millis(1_200));
+            assert!(heard() >= Duration::from_secs(1));
+            pacer.apply(&[(ends.flow(), Some(SLOW))]).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(heard() >= Duration::from_secs(1), "nobody asked");
+            pacer.apply(&[(ends.flow(), Some(Pace { probe: true, ..SLOW }))]).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(heard() < Duration::from_millis(500), "{:?}", heard());
+            pacer.apply(&[(ends.flow(), None)]).unwrap();
+            std::thread::sleep(Duration::from_millis(2_000));
+            assert!(heard() >= Duration::from_secs(1), "it goes on asking");
+        })
+        .unwrap();
+}
+
 #[test]
 fn what_is_not_there_or_not_whole_is_passed_over() {
     let Some(mut pacer) = pacer() else { return };
@@ -122,12 +149,12 @@ fn a_batch_changes_what_it_names_and_the_next_one_starts_anew() {
         .run(|| {
             let (listener, at) = listener("127.0.0.1:0");
             let ends: Vec<_> = (0..4).map(|_| Ends::new(&listener, at)).collect();
-            let fast = Pace { bytes_per_s: u64::MAX, unsent: 0 };
+            let fast = Pace { bytes_per_s: u64::MAX, unsent: 0, probe: false };
             let batch = [
                 (ends[0].flow(), None),
                 (ends[0].flow(), Some(SLOW)),
                 (ends[1].flow(), Some(SLOW)),
-                (ends[2].flow(), Some(Pace { bytes_per_s: 1, unsent: u32::MAX })),
+                (ends[2].flow(), Some(Pace { bytes_per_s: 1, unsent: u32::MAX, probe: false })),
                 (ends[3].flow(), Some(fast)),
             ];
             // Of two entries for one socket the later counts.

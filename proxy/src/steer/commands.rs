@@ -30,9 +30,10 @@ pub(super) fn lines(op: &Op, commands: &Commands<'_>) -> Vec<String> {
         }
         Op::Demote(subflow) => vec![priority(*subflow, "backup")],
         Op::Promote(subflow) => vec![priority(*subflow, "nobackup")],
-        Op::Pace { subflow, rate, unsent } => {
-            let flow = subflow.flow;
-            vec![format!("# bpf_iter/tcp: SO_MAX_PACING_RATE {rate}, TCP_NOTSENT_LOWAT {unsent} on the socket {flow}")]
+        Op::Pace { subflow, rate, unsent, probe } => {
+            let (flow, probe) = (subflow.flow, if *probe { ", SO_KEEPALIVE" } else { "" });
+            let options = format!("SO_MAX_PACING_RATE {rate}, TCP_NOTSENT_LOWAT {unsent}{probe}");
+            vec![format!("# bpf_iter/tcp: {options} on the socket {flow}")]
         }
         Op::Unpace(subflow) => vec![format!("# bpf_iter/tcp: no SO_MAX_PACING_RATE on the socket {}", subflow.flow)],
         Op::Close(SubflowKey { connection, flow }) => {

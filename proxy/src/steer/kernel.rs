@@ -274,6 +274,7 @@ pub(super) fn subflow(socket: &TcpSocket<'_>) -> Option<(Token, KernelSubflow)> 
         congestion_window: info.map(|info| info.snd_cwnd),
         // Without measurements it is no full socket, and these are no queues.
         queued: info.map(|_| socket.head.send_queue.into()),
+        heard: info.map(|info| info.last_ack_recv),
         timeouts: info.map(|info| info.retransmits.into()),
     };
     Some((Token(told.local_token), subflow))

@@ -105,6 +105,7 @@ fn own_subflow(kernel: &KernelSubflow, interfaces: &Interfaces) -> Subflow {
         sent: kernel.bytes_sent.unwrap_or_default(),
         retransmitted: kernel.bytes_retransmitted.unwrap_or_default(),
         queued: kernel.queued,
+        heard: kernel.heard,
         timeouts: kernel.timeouts.unwrap_or_default(),
     }
 }
@@ -138,6 +139,7 @@ fn passing_subflow(facts: &SubflowFacts) -> Subflow {
         sent: facts.bytes.server + facts.retransmitted.server,
         retransmitted: facts.retransmitted.server,
         queued: None,
+        heard: None,
         timeouts: 0,
     }
 }

@@ -73,6 +73,9 @@ pub struct KernelSubflow {
     pub congestion_window: Option<u32>,
     /// Bytes given to it that the other end has not acknowledged, sent or not.
     pub queued: Option<u64>,
+    /// How long ago it received an acknowledgement, of data or of nothing, when it was looked at.
+    #[serde(rename = "heard_us", with = "maybe_micros")]
+    pub heard: Option<Duration>,
     /// Retransmission timeouts in a row, right now.
     pub timeouts: Option<u32>,
 }
@@ -192,6 +195,7 @@ impl KernelSubflow {
             delivery_rate: None,
             congestion_window: None,
             queued: None,
+            heard: None,
             timeouts: None,
         }
     }

@@ -46,17 +46,15 @@ const NEVER_DRAINS: Duration = Duration::from_secs(1);
 /// Source:  measured with bbr at 40 ms of round trip: delivery's lowest window 0.53–0.88 of the free path without
 pub(super) const LET_OFF: Duration = Duration::from_millis(1_000);
 
-/// Nobody knows whether a path still works on which nothing moved for so long: nothing was sent that could have been lost.
-const SILENT: Duration = Duration::from_secs(1);
-
-/// What it is let in with until something comes back: a socket that is let in whole takes hundreds of kilobytes at once, and if its path
-/// died meanwhile, the connection stands still until the kernel sends them again.
-///
-/// No demoted socket is paced lower: a pace that is raised holds from the next acknowledgement on (`sk_pacing_rate`, net/ipv4/tcp_input.c),
-/// and what is sent before that is waited for at the old one. Measured: 12 KB at 60 kbit/s, and the connection stood still for 1.4 s.
+/// What a demoted socket is paced at least at: a pace that is raised holds from the next acknowledgement on (`sk_pacing_rate`,
+/// net/ipv4/tcp_input.c, 6.18), and what is sent before that is waited for at the old one. Measured: 12 KB at 60 kbit/s, and the
+/// connection stood still for 1.4 s.
 ///
 /// Units:  bit/s
-const LITTLE: u64 = 4_000_000;
+pub(super) const LITTLE: u64 = 4_000_000;
+
+/// Who does not answer is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// From then on its pace is halved this often.
 const HALVE: Duration = Duration::from_millis(50);
@@ -93,10 +91,14 @@ impl Planner {
         if let Some(slot) = portion.slot {
             self.put(key, subflow, (Direction::Download, slot), ops);
         }
-        if differs(subflow.paced, wanted, now) {
-            push(key, wanted, ops);
+        // Once it has answered, it need not ask any more.
+        let asks = subflow.paced.is_some_and(|paced| paced.probe) && !self.is_unproven(key, subflow);
+        if differs(subflow.paced, wanted, now) || asks && subflow.demoted.is_none() {
+            push(key, wanted, false, ops);
         } else if subflow.waits {
             self.demote(key, subflow, ops);
+        } else if drained && self.is_unproven(key, subflow) {
+            self.ask(key, subflow, wanted, ops);
         } else if drained || subflow.demoted.is_some() && subflow.alone {
             ops.push(Op::Promote(key));
         }
@@ -110,29 +112,28 @@ impl Planner {
         if self.leaving || subflow.alone || gone || subflow.cannot("pace").is_some() {
             ops.push_first(Op::Unpace(key));
         } else if paced.rate != OPEN {
-            if !subflow.is_on_trial() {
-                push(key, OPEN, ops);
-            }
+            push(key, OPEN, false, ops);
         } else {
             self.due(paced.at + LET_OFF);
         }
     }
 
-    /// Whether a demoted subflow has been silent for so long that it is let in with a little first.
-    pub(super) fn is_to_be_tried(&self, key: SubflowKey, subflow: &Subflow) -> bool {
-        let silent = self.now.saturating_sub(subflow.moved) >= SILENT;
-        let able = self.means(key.connection).pace && subflow.cannot("pace").is_none();
-        subflow.demoted.is_some() && subflow.paced.is_none() && silent && able && !subflow.alone && !self.leaving
-    }
-
-    /// Whether nobody knows yet that its path works.
+    /// Whether nobody knows that its path works. Let in whole, it would be given hundreds of kilobytes at once, and if its path died while
+    /// it was a backup, the connection stood still for a second.
     pub(super) fn is_unproven(&self, key: SubflowKey, subflow: &Subflow) -> bool {
-        subflow.is_on_trial() || self.is_to_be_tried(key, subflow)
+        let able = self.means(key.connection).pace && subflow.cannot("pace").is_none();
+        let probed = subflow.paced.is_some_and(|paced| paced.probe);
+        let unproven = if probed { subflow.is_unanswered() } else { subflow.is_silent(self.now) };
+        subflow.demoted.is_some() && unproven && able && !subflow.alone && !self.leaving
     }
 
-    /// Has its socket send little until something came back.
-    pub(super) fn try_out(&self, key: SubflowKey, ops: &mut Ordered) {
-        push(key, LITTLE, ops);
+    /// Has its socket ask its client for a sign of life, again and again until one comes.
+    pub(super) fn ask(&mut self, key: SubflowKey, subflow: &Subflow, rate: u64, ops: &mut Ordered) {
+        let asked = subflow.paced.filter(|paced| paced.probe).map(|paced| paced.at + AGAIN);
+        match asked.filter(|due| *due > self.now) {
+            Some(due) => self.due(due),
+            None => push(key, rate, true, ops),
+        }
     }
 
     /// Brings down the pace of a busy socket that cannot be demoted.
@@ -144,7 +145,7 @@ impl Planner {
         ops: &mut Ordered,
     ) {
         subflow.eases = true;
-        let Some(paced) = subflow.paced else { return push(key, OPEN, ops) };
+        let Some(paced) = subflow.paced else { return push(key, OPEN, false, ops) };
         let carried = subflow.rate().unwrap_or_default();
         let (wait, next) = if paced.rate == OPEN {
             (if is_unburdened(seen, carried) { EASE } else { EASE_LONG }, carried / 2)
@@ -153,7 +154,7 @@ impl Planner {
         };
         let due = paced.at + wait;
         if self.now >= due {
-            push(key, next.max(wanted), ops);
+            push(key, next.max(wanted), false, ops);
         } else {
             self.due(due);
         }
@@ -167,17 +168,9 @@ fn is_unburdened(seen: &view::Subflow, carried: u64) -> bool {
     seen.queued.is_some_and(|queued| u128::from(queued) <= on_its_way + u128::from(2 * UNSENT))
 }
 
-impl Subflow {
-    /// It was let in with a little, and nothing has come back so far.
-    pub(super) fn is_on_trial(&self) -> bool {
-        let tried = self.paced.is_some_and(|paced| paced.rate == LITTLE);
-        tried && (self.demoted.is_some() || self.opened_at.is_none_or(|opened| self.moved <= opened))
-    }
-}
-
-fn push(subflow: SubflowKey, rate: u64, ops: &mut Ordered) {
+fn push(subflow: SubflowKey, rate: u64, probe: bool, ops: &mut Ordered) {
     if let Some(rate) = BitRate::from_bits_per_second(rate) {
-        ops.push(Op::Pace { subflow, rate, unsent: UNSENT });
+        ops.push(Op::Pace { subflow, rate, unsent: UNSENT, probe });
     }
 }
 

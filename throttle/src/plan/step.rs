@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Planner;
 use super::goal::Goal;
 use super::order::Ordered;
+use super::pace::LITTLE;
 use super::share::Portion;
 use super::subflow::Subflow;
 use crate::intent::{Ceiling, ClassKey, Direction};
@@ -79,12 +80,12 @@ impl Planner {
             Goal::Free => {
                 subflow.start_over();
                 let may_promote = seen.is_live() || subflow.alone || self.leaving;
-                if may_promote && self.is_to_be_tried(key, subflow) {
-                    self.try_out(key, ops);
+                if may_promote && self.is_unproven(key, subflow) {
+                    self.ask(key, subflow, LITTLE, ops);
                 } else {
                     subflow.release(key, may_promote, ops);
+                    self.let_off(key, subflow, ops);
                 }
-                self.let_off(key, subflow, ops);
                 if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
                     ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });
                 }

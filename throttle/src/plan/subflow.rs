@@ -35,6 +35,12 @@ const FRESH: Duration = Duration::from_millis(1500);
 /// Rates are measured over no less than this.
 const MEASURE: Duration = Duration::from_millis(200);
 
+/// What is demoted has nothing on its way that could be lost: after so long without a word its path may be gone.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// An answer takes a round trip; it is waited for closely for so long.
+const ANSWERS: Duration = Duration::from_millis(300);
+
 /// What a subflow carries is known well enough to halve it once it was measured for so long.
 const KNOWN: Duration = Duration::from_secs(1);
 
@@ -52,6 +58,8 @@ pub(super) struct Paced {
     /// Units:  bit/s of payload
     pub(super) rate: u64,
     pub(super) at: Duration,
+    /// It asks its client for a sign of life.
+    pub(super) probe: bool,
 }
 
 /// What it carries towards the client.
@@ -84,6 +92,8 @@ pub(super) struct Subflow {
     pub(super) upload: Option<Put>,
     /// When it moved something last.
     pub(super) moved: Duration,
+    /// When something was heard of its client last, where that is known.
+    heard: Option<Duration>,
     counted: u64,
     pub(super) closed: bool,
     /// What a rule of the kernel's may have put it into has been taken back, if that was to be.
@@ -122,6 +132,7 @@ impl Subflow {
             download: None,
             upload: None,
             moved: Duration::ZERO,
+            heard: None,
             counted: 0,
             closed: false,
             disarmed: false,
@@ -144,13 +155,26 @@ impl Subflow {
         self.demoted.is_some() || self.paced.is_some() || self.download.is_some() || self.upload.is_some()
     }
 
+    /// Nothing was heard of its client for so long that nobody knows whether its path still works.
+    pub(super) fn is_silent(&self, now: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENT)
+    }
+
+    /// It asked its client for a sign of life, and none has come since.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let asked = self.paced.filter(|paced| paced.probe && self.demoted.is_some());
+        asked.is_some_and(|paced| self.heard.is_none_or(|heard| heard <= paced.at))
+    }
+
     /// It is on its way to another state, and not waiting for another try.
     pub(super) fn moves(&self, now: Duration) -> bool {
         let drains = self.demoted.is_some_and(|since| now.saturating_sub(since) < DRAINING);
         let moves = match self.goal {
             Goal::Rate { download: Some(_), .. } => drains || self.duty.is_some() || self.eases,
             Goal::Backup => drains && self.paced.is_some(),
-            Goal::Free => self.is_on_trial() && self.paced.is_some_and(|paced| now.saturating_sub(paced.at) < DRAINING),
+            Goal::Free => {
+                self.is_unanswered() && self.paced.is_some_and(|paced| now.saturating_sub(paced.at) < ANSWERS)
+            }
             Goal::Rate { .. } | Goal::Closed => false,
         };
         moves && !self.waits(now)
@@ -187,7 +211,9 @@ impl Subflow {
         match *op {
             Op::Demote(_) => self.demoted = Some(now),
             Op::Promote(_) => (self.demoted, self.opened_at) = (None, Some(now)),
-            Op::Pace { rate, .. } => self.paced = Some(Paced { rate: rate.bits_per_second(), at: now }),
+            Op::Pace { rate, probe, .. } => {
+                self.paced = Some(Paced { rate: rate.bits_per_second(), at: now, probe });
+            }
             Op::Unpace(_) => (self.paced, self.eases) = (None, false),
             Op::Put { direction: Direction::Download, slot, .. } => self.download = Some(Put { slot, at: now }),
             Op::Put { direction: Direction::Upload, slot, .. } => self.upload = Some(Put { slot, at: now }),
@@ -204,6 +230,7 @@ impl Subflow {
         if count > self.counted {
             (self.counted, self.moved) = (count, now);
         }
+        self.heard = view.heard.map(|ago| now.saturating_sub(ago));
         self.measure(view.download, now);
         let Some(since) = self.demoted.filter(|since| now.saturating_sub(*since) > FRESH) else { return };
         if view.backup_by_us {

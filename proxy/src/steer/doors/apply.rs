@@ -98,8 +98,9 @@ impl Doors {
     fn paces(&mut self, run: &[Op], done: &mut impl FnMut(&Op, Result<(), Failure>)) {
         let Some(pacer) = self.pacer() else { return all(run, Err(lacking("BPF")), done) };
         let pace = |op: &Op| match op {
-            Op::Pace { subflow, rate, unsent } => {
-                Some((socket(*subflow), Some(Pace { bytes_per_s: rate.bits_per_second() / 8, unsent: *unsent })))
+            Op::Pace { subflow, rate, unsent, probe } => {
+                let pace = Pace { bytes_per_s: rate.bits_per_second() / 8, unsent: *unsent, probe: *probe };
+                Some((socket(*subflow), Some(pace)))
             }
             Op::Unpace(subflow) => Some((socket(*subflow), None)),
             _ => None,

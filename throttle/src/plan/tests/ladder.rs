@@ -369,44 +369,49 @@ fn only_what_drains_is_in_transition() {
     assert_eq!(world.planner.in_transition().next(), None);
 }
 
-/// Nothing was sent on it that could have been lost: whether its path still works shows only now.
+/// Nothing was sent on it that could have been lost: whether its path still works is asked before anything is.
 #[test]
-fn what_was_silent_is_let_in_with_a_little_first() {
-    for works in [true, false] {
-        let mut world = World::new(ALL);
-        let subflows = world.connect(&[0, 1]);
-        world.run(seconds(1));
-        world.wants[0] = steer(Wanted::Backup);
-        world.run(seconds(3));
-        world.wants[0] = None;
-        world.turn();
-        assert_eq!(world.kernel.paced[&subflows[0]], 4_000_000);
-        assert!(world.kernel.demoted.contains(&subflows[0]), "not before its socket is held back");
-        world.turn();
-        assert!(!world.kernel.demoted.contains(&subflows[0]));
-        world.turn();
-        assert_eq!(world.kernel.paced[&subflows[0]], 4_000_000, "nothing has come back yet");
-        if works {
-            world.run(millis(50));
-            assert!(world.kernel.paced[&subflows[0]] > mbit(1_000).bits_per_second());
-            world.run(seconds(2));
-            assert!(world.is_untouched());
-        } else {
-            world.subflow(subflows[0]).timeouts = 1;
-            world.turn();
-            assert!(world.kernel.demoted.contains(&subflows[0]));
-        }
-    }
-}
-
-/// One that moved something lately is let in whole.
-#[test]
-fn what_was_not_silent_needs_no_trial() {
+fn what_was_silent_is_asked_before_it_is_let_in() {
     let mut world = World::new(ALL);
     let subflows = world.connect(&[0, 1]);
     world.run(seconds(1));
     world.wants[0] = steer(Wanted::Backup);
-    world.run(millis(300));
+    world.run(seconds(3));
+    world.wants[0] = None;
+    world.subflow(subflows[0]).heard = Some(seconds(3));
+    world.turn();
+    assert!(matches!(world.ops[..], [Op::Pace { probe: true, .. }]), "{:?}", world.ops);
+    assert!(world.kernel.paced[&subflows[0]] >= 4_000_000);
+    // No answer: it stays a backup, and no way out for others, and is asked once a second.
+    world.wants[1] = steer(Wanted::Rate(2));
+    let asked = world.said("pace");
+    for _ in 0..30 {
+        world.at += millis(100);
+        let silent = world.subflow(subflows[0]).heard.map(|heard| heard + millis(100));
+        world.subflow(subflows[0]).heard = silent;
+        world.turn();
+    }
+    assert!(world.kernel.demoted.contains(&subflows[0]) && world.kernel.demoted.len() == 1);
+    assert_eq!(world.said("pace") - asked, 3);
+    assert!(!world.kernel.paced.contains_key(&subflows[1]));
+    // An answer.
+    world.at += millis(20);
+    world.subflow(subflows[0]).heard = Some(millis(5));
+    world.turn();
+    assert!(!world.kernel.demoted.contains(&subflows[0]));
+    world.wants[1] = None;
+    world.run(seconds(2));
+    assert!(world.is_untouched());
+}
+
+/// One that was heard of lately is let in at once.
+#[test]
+fn what_was_not_silent_is_not_asked() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0, 1]);
+    world.run(seconds(1));
+    world.wants[0] = steer(Wanted::Backup);
+    world.run(seconds(3));
     world.wants[0] = None;
     world.turn();
     assert!(!world.kernel.demoted.contains(&subflows[0]) && world.kernel.paced.is_empty());

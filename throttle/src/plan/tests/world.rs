@@ -171,6 +171,7 @@ impl World {
             sent: 0,
             retransmitted: 0,
             queued: Some(0),
+            heard: Some(Duration::ZERO),
             timeouts: 0,
         });
         SubflowKey { connection: connection.key, flow }
