@@ -20,7 +20,7 @@ use socket2::{Protocol, Socket};
 const LINK: u64 = 40_000_000 / 8;
 const CAP: u64 = 2_000_000 / 8;
 /// The payload's share of it, as frames are counted.
-const PACE: Pace = Pace { bytes_per_s: CAP * 94 / 100, unsent: 4096 };
+const PACE: Pace = Pace { bytes_per_s: CAP * 94 / 100, unsent: 4096, probe: false };
 /// How long rates are given to settle, and are then measured.
 const SETTLE: Duration = Duration::from_millis(500);
 const WINDOW_MS: u64 = 700;

@@ -90,6 +90,7 @@ fn exactly_the_named_sockets_are_paced_and_released() {
 
 /// No byte of data is sent, and the peer's answer is an acknowledgement.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "what is tested is that time goes by without a word")]
 fn who_heard_nothing_for_a_second_asks_at_once() {
     let Some(mut pacer) = pacer() else { return };
     namespace(&[])

@@ -178,6 +178,7 @@ fn connection(number: u32) -> Result<Connection> {
             sent: 0,
             retransmitted: 0,
             queued: Some(0),
+            heard: Some(Duration::ZERO),
             timeouts: 0,
         })
     };
