@@ -136,6 +136,10 @@ impl Subflow {
                     "demoted until there is a place: too many share the rate (MP_PRIO)".to_owned()
                 }
                 Goal::Rate { .. } if self.paced.is_none() => "demoted until it has drained (MP_PRIO)".to_owned(),
+                _ if self.is_unanswered() => {
+                    "demoted until its client has given a sign of life (SO_KEEPALIVE; nothing was heard of it)"
+                        .to_owned()
+                }
                 _ => "demoted (MP_PRIO)".to_owned(),
             });
         }

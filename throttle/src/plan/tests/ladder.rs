@@ -394,6 +394,7 @@ fn what_was_silent_is_asked_before_it_is_let_in() {
     assert!(world.kernel.demoted.contains(&subflows[0]) && world.kernel.demoted.len() == 1);
     assert_eq!(world.said("pace") - asked, 3);
     assert!(!world.kernel.paced.contains_key(&subflows[1]));
+    assert!(world.planner.explain(subflows[0]).action.contains("sign of life"));
     // An answer.
     world.at += millis(20);
     world.subflow(subflows[0]).heard = Some(millis(5));
