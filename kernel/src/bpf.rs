@@ -40,8 +40,11 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 const BTF_MAX: u64 = 64 * 1024 * 1024;
 /// Sockets one pass can change; longer batches take several.
 const PASS: usize = 32 * 1024;
-/// `net.ipv4.tcp_keepalive_time`, as the kernel has it, in seconds.
-const IDLE: u32 = 7_200;
+/// What a listener's sockets have when nobody asks them for more (proxy/src/listen.rs): a probe after 60 s without a word, and the end
+/// after four. Each question is a probe, and what is asked about must not end for that: the kernel takes 127 at most.
+const IDLE: u32 = 60;
+const PROBES: u32 = 4;
+const MOST_PROBES: u32 = 127;
 /// Room for what a pass prints, which is nothing.
 const NOTHING: usize = 64;
 
@@ -93,8 +96,8 @@ impl Pacer {
     ///
     /// Shape: all with one pass, up to 32 768 sockets; of two entries for one socket the later counts. A socket that is not
     /// there, is not connected, or was closed meanwhile is passed over. It looks in the calling thread's network namespace. A
-    /// released socket has the pace of its congestion control and the unsent limit of `net.ipv4.tcp_notsent_lowat` again, and asks
-    /// for no sign of life (which a socket of a proxy's client does not by itself either).
+    /// released socket has the pace of its congestion control and the unsent limit of `net.ipv4.tcp_notsent_lowat` again, and the
+    /// keepalive of a listener's.
     /// Errors: [`BpfError::Refused`] — the kernel knows no such option here; the rest was done.
     pub fn apply(&mut self, paces: &[(Flow, Option<Pace>)]) -> Result<usize, BpfError> {
         let (mut found, mut refused) = (0, None);
@@ -137,11 +140,12 @@ fn visit(pass: OwnedFd) -> Result<(), BpfError> {
 /// What the first socket that refused an option answered, and how many did.
 fn refusal(values: &[Value]) -> Option<BpfError> {
     type Of = fn(&Value) -> i32;
-    let options: [(&str, Of); 4] = [
+    let options: [(&str, Of); 5] = [
         ("SO_MAX_PACING_RATE", |value| value.rate_result),
         ("TCP_NOTSENT_LOWAT", |value| value.unsent_result),
         ("SO_KEEPALIVE", |value| value.keep_result),
         ("TCP_KEEPIDLE", |value| value.idle_result),
+        ("TCP_KEEPCNT", |value| value.count_result),
     ];
     options.into_iter().find_map(|(option, result)| {
         let answers: Vec<i32> = values.iter().map(result).filter(|&answer| answer != 0).collect();
@@ -157,7 +161,8 @@ fn value(pace: Option<Pace>) -> Value {
         (u32::try_from(pace.bytes_per_s).map_or(most, |rate| rate.min(most)), pace.unsent)
     });
     let probe = pace.is_some_and(|pace| pace.probe);
-    Value { rate, unsent, keep: probe.into(), idle: if probe { 1 } else { IDLE }, ..Value::default() }
+    let (idle, count) = if probe { (1, MOST_PROBES) } else { (IDLE, PROBES) };
+    Value { rate, unsent, keep: 1, idle, count, ..Value::default() }
 }
 
 /// Whether the kernel has a function of that name that programs can be attached to.

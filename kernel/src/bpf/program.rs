@@ -35,6 +35,8 @@ pub(super) struct Value {
     pub(super) keep: u32,
     /// `TCP_KEEPIDLE`, set after it: then the kernel asks at once where nothing was heard for so long.
     pub(super) idle: u32,
+    /// `TCP_KEEPCNT`, set before both.
+    pub(super) count: u32,
     /// By the program: the socket was there.
     pub(super) seen: u32,
     /// By the program: what setting the rate returned.
@@ -44,19 +46,22 @@ pub(super) struct Value {
     /// By the program: what setting the options of the sign of life returned.
     pub(super) keep_result: i32,
     pub(super) idle_result: i32,
+    pub(super) count_result: i32,
 }
 
 /// Size of a value of the map, and the byte offsets the program uses.
-pub(super) const VALUE: usize = 36;
+pub(super) const VALUE: usize = 44;
 const RATE: i16 = 0;
 const UNSENT: i16 = 4;
 const KEEP: i16 = 8;
 const IDLE: i16 = 12;
-const SEEN: i16 = 16;
-const RATE_RESULT: i16 = 20;
-const UNSENT_RESULT: i16 = 24;
-const KEEP_RESULT: i16 = 28;
-const IDLE_RESULT: i16 = 32;
+const COUNT: i16 = 16;
+const SEEN: i16 = 20;
+const RATE_RESULT: i16 = 24;
+const UNSENT_RESULT: i16 = 28;
+const KEEP_RESULT: i16 = 32;
+const IDLE_RESULT: i16 = 36;
+const COUNT_RESULT: i16 = 40;
 const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<Value>() == VALUE && offset_of!(Value, rate) == RATE as usize);
@@ -66,6 +71,7 @@ const _: () = {
     assert!(offset_of!(Value, keep) == KEEP as usize && offset_of!(Value, idle) == IDLE as usize);
     assert!(offset_of!(Value, keep_result) == KEEP_RESULT as usize);
     assert!(offset_of!(Value, idle_result) == IDLE_RESULT as usize);
+    assert!(offset_of!(Value, count) == COUNT as usize && offset_of!(Value, count_result) == COUNT_RESULT as usize);
 };
 
 /// The key of a socket.
@@ -181,6 +187,7 @@ pub(super) fn program(at: Places, map: i32) -> Option<Vec<Instruction>> {
     a.copy(R8, R0);
     set(a, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, RATE, RATE_RESULT);
     set(a, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, UNSENT, UNSENT_RESULT);
+    set(a, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, COUNT, COUNT_RESULT);
     set(a, libc::SOL_SOCKET, libc::SO_KEEPALIVE, KEEP, KEEP_RESULT);
     set(a, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, IDLE, IDLE_RESULT);
     a.store_constant(R8, SEEN, 1);

@@ -54,7 +54,7 @@ pub(super) const LET_OFF: Duration = Duration::from_millis(1_000);
 pub(super) const LITTLE: u64 = 4_000_000;
 
 /// Who does not answer is asked again after so long.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// From then on its pace is halved this often.
 const HALVE: Duration = Duration::from_millis(50);
@@ -92,13 +92,14 @@ impl Planner {
             self.put(key, subflow, (Direction::Download, slot), ops);
         }
         // Once it has answered, it need not ask any more.
-        let asks = subflow.paced.is_some_and(|paced| paced.probe) && !self.is_unproven(key, subflow);
-        if differs(subflow.paced, wanted, now) || asks && subflow.demoted.is_none() {
+        let unproven = drained && self.is_unproven(key, subflow);
+        let asks = subflow.paced.is_some_and(|paced| paced.probe) && subflow.demoted.is_none();
+        if unproven && !subflow.waits {
+            self.ask(key, subflow, wanted, ops);
+        } else if differs(subflow.paced, wanted, now) || asks {
             push(key, wanted, false, ops);
         } else if subflow.waits {
             self.demote(key, subflow, ops);
-        } else if drained && self.is_unproven(key, subflow) {
-            self.ask(key, subflow, wanted, ops);
         } else if drained || subflow.demoted.is_some() && subflow.alone {
             ops.push(Op::Promote(key));
         }
@@ -129,7 +130,7 @@ impl Planner {
 
     /// Has its socket ask its client for a sign of life, again and again until one comes.
     pub(super) fn ask(&mut self, key: SubflowKey, subflow: &Subflow, rate: u64, ops: &mut Ordered) {
-        let asked = subflow.paced.filter(|paced| paced.probe).map(|paced| paced.at + AGAIN);
+        let asked = subflow.paced.filter(|paced| paced.probe && paced.rate >= rate).map(|paced| paced.at + AGAIN);
         match asked.filter(|due| *due > self.now) {
             Some(due) => self.due(due),
             None => push(key, rate, true, ops),

@@ -163,7 +163,7 @@ impl Subflow {
     /// It asked its client for a sign of life, and none has come since.
     pub(super) fn is_unanswered(&self) -> bool {
         let asked = self.paced.filter(|paced| paced.probe && self.demoted.is_some());
-        asked.is_some_and(|paced| self.heard.is_none_or(|heard| heard <= paced.at))
+        asked.is_some_and(|paced| self.heard.is_none_or(|heard| heard + SILENT / 2 <= paced.at))
     }
 
     /// It is on its way to another state, and not waiting for another try.
