@@ -40,10 +40,13 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 const BTF_MAX: u64 = 64 * 1024 * 1024;
 /// Sockets one pass can change; longer batches take several.
 const PASS: usize = 32 * 1024;
-/// What a listener's sockets have when nobody asks them for more (proxy/src/listen.rs): a probe after 60 s without a word, and the end
-/// after four. Each question is a probe, and what is asked about must not end for that: the kernel takes 127 at most.
-const IDLE: u32 = 60;
-const PROBES: u32 = 4;
+/// The keepalive that sockets have while nobody asks them for more: a listener's are to have the same.
+///
+/// Units: seconds without a word until the first probe
+pub const KEEPALIVE_IDLE: u32 = 60;
+/// Probes without an answer after which a socket ends.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// Each question is a probe, and what is asked must not end for that. The kernel takes no more.
 const MOST_PROBES: u32 = 127;
 /// Room for what a pass prints, which is nothing.
 const NOTHING: usize = 64;
@@ -97,7 +100,7 @@ impl Pacer {
     /// Shape: all with one pass, up to 32 768 sockets; of two entries for one socket the later counts. A socket that is not
     /// there, is not connected, or was closed meanwhile is passed over. It looks in the calling thread's network namespace. A
     /// released socket has the pace of its congestion control and the unsent limit of `net.ipv4.tcp_notsent_lowat` again, and the
-    /// keepalive of a listener's.
+    /// keepalive of [`KEEPALIVE_IDLE`] and [`KEEPALIVE_PROBES`].
     /// Errors: [`BpfError::Refused`] — the kernel knows no such option here; the rest was done.
     pub fn apply(&mut self, paces: &[(Flow, Option<Pace>)]) -> Result<usize, BpfError> {
         let (mut found, mut refused) = (0, None);
@@ -161,7 +164,7 @@ fn value(pace: Option<Pace>) -> Value {
         (u32::try_from(pace.bytes_per_s).map_or(most, |rate| rate.min(most)), pace.unsent)
     });
     let probe = pace.is_some_and(|pace| pace.probe);
-    let (idle, count) = if probe { (1, MOST_PROBES) } else { (IDLE, PROBES) };
+    let (idle, count) = if probe { (1, MOST_PROBES) } else { (KEEPALIVE_IDLE, KEEPALIVE_PROBES) };
     Value { rate, unsent, keep: 1, idle, count, ..Value::default() }
 }
 

@@ -6,11 +6,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anabranch_config::{Listener, Transport};
+use anabranch_kernel::bpf::{KEEPALIVE_IDLE, KEEPALIVE_PROBES};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
-
-/// Idle time before the kernel asks whether a client is still there. A phone that left leaves no other sign.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A listener that cannot be opened.
 #[derive(Debug, Error)]
@@ -221,7 +219,10 @@ fn configure(listener: &Listener, socket: &impl AsFd, notes: &mut Vec<String>) {
     {
         notes.push(format!("the kernel refuses TCP Fast Open ({}): clients connect without it", error.source));
     }
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(Duration::from_secs(15)).with_retries(4);
+    // Whether a client is still there: a phone that left leaves no other sign.
+    let idle = Duration::from_secs(KEEPALIVE_IDLE.into());
+    let keepalive =
+        TcpKeepalive::new().with_time(idle).with_interval(Duration::from_secs(15)).with_retries(KEEPALIVE_PROBES);
     if let Err(error) = options.set_tcp_keepalive(&keepalive) {
         notes.push(format!("the kernel refuses keepalive ({error}): dead clients are noticed by timeouts only"));
     }

@@ -116,6 +116,31 @@ fn who_heard_nothing_for_a_second_asks_at_once() {
         .unwrap();
 }
 
+/// Each question is a probe, and after so many without an answer a socket ends by itself: not for being asked.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "what is tested is that time goes by without a word")]
+fn who_is_asked_in_vain_does_not_end_for_it() {
+    let Some(mut pacer) = pacer() else { return };
+    namespace(&[])
+        .run(|| {
+            let (listener, at) = listener("127.0.0.1:0");
+            let ends = Ends::new(&listener, at);
+            let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_retries(2);
+            socket2::SockRef::from(&ends.server).set_tcp_keepalive(&keepalive).unwrap();
+            let down = std::process::Command::new("ip").args(["link", "set", "lo", "down"]).status().unwrap();
+            assert!(down.success());
+            std::thread::sleep(Duration::from_millis(1_200));
+            for _ in 0..6 {
+                pacer.apply(&[(ends.flow(), Some(Pace { probe: true, ..SLOW }))]).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let mut diag = SockDiag::open().unwrap();
+            let state = diag.tcp_exact(ends.flow(), |socket| socket.head.state).unwrap();
+            assert_eq!(state, Some(crate::tcp_info::TcpState::Established));
+        })
+        .unwrap();
+}
+
 #[test]
 fn what_is_not_there_or_not_whole_is_passed_over() {
     let Some(mut pacer) = pacer() else { return };

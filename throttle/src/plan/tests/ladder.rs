@@ -369,15 +369,21 @@ fn only_what_drains_is_in_transition() {
     assert_eq!(world.planner.in_transition().next(), None);
 }
 
-/// Nothing was sent on it that could have been lost: whether its path still works is asked before anything is.
-#[test]
-fn what_was_silent_is_asked_before_it_is_let_in() {
+/// A world whose first subflow was a backup for three seconds, and is no more to be one.
+fn was_backup() -> (World, Vec<SubflowKey>) {
     let mut world = World::new(ALL);
     let subflows = world.connect(&[0, 1]);
     world.run(seconds(1));
     world.wants[0] = steer(Wanted::Backup);
     world.run(seconds(3));
     world.wants[0] = None;
+    (world, subflows)
+}
+
+/// Nothing was sent on it that could have been lost: whether its path still works is asked before anything is.
+#[test]
+fn what_was_silent_is_asked_before_it_is_let_in() {
+    let (mut world, subflows) = was_backup();
     world.subflow(subflows[0]).heard = Some(seconds(3));
     world.turn();
     assert!(matches!(world.ops[..], [Op::Pace { probe: true, .. }]), "{:?}", world.ops);
@@ -408,12 +414,7 @@ fn what_was_silent_is_asked_before_it_is_let_in() {
 /// One that was heard of lately is let in at once.
 #[test]
 fn what_was_not_silent_is_not_asked() {
-    let mut world = World::new(ALL);
-    let subflows = world.connect(&[0, 1]);
-    world.run(seconds(1));
-    world.wants[0] = steer(Wanted::Backup);
-    world.run(seconds(3));
-    world.wants[0] = None;
+    let (mut world, subflows) = was_backup();
     world.turn();
     assert!(!world.kernel.demoted.contains(&subflows[0]) && world.kernel.paced.is_empty());
 }
