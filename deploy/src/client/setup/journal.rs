@@ -46,6 +46,14 @@ impl Journal {
         }
     }
 
+    /// Its steps in the order in which they are taken back: what makes sockets MPTCP first, for without MPTCP it would leave the machine
+    /// without TCP; the others from the last to the first.
+    pub fn undoing(&self) -> impl Iterator<Item = &Step> {
+        let programs = |step: &&Step| matches!(step, Step::Programs { .. });
+        let of = |wanted: bool| self.steps.iter().rev().filter(move |step| programs(step) == wanted);
+        of(true).chain(of(false))
+    }
+
     /// Whether it names nothing but what a set-up does: whoever can write the state file would else choose what root writes.
     #[must_use]
     pub fn is_sound(&self) -> bool {

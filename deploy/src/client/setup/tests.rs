@@ -272,3 +272,14 @@ fn a_journal_knows_one_program_and_one_of_an_older_version_wants_none() {
     let older = r#"{"proxy": "edge.example:3128", "links": [], "apt": false, "program": "/usr/bin/anabranch"}"#;
     assert_eq!(serde_json::from_str::<Wanted>(older).unwrap(), wanted());
 }
+
+/// With the program attached and MPTCP off, no program could open a TCP socket.
+#[test]
+fn programs_lose_mptcp_before_the_kernel_does() {
+    let sysctl = Step::Sysctl { key: "net.mptcp.enabled".into(), former: "0".into(), value: "1".into() };
+    let program = Step::Programs { namespace: 7, except: Vec::new() };
+    let mut journal = Journal::default();
+    // A later run had to put MPTCP on again.
+    journal.add(&[Step::BpfFs, program.clone(), sysctl.clone()]);
+    assert_eq!(journal.undoing().collect::<Vec<_>>(), [&program, &sysctl, &Step::BpfFs]);
+}

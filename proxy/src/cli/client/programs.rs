@@ -9,6 +9,7 @@ use anabranch_deploy::client::seen::Hook;
 use anabranch_deploy::client::setup::{BPF_FS, Journal, Step, pin};
 use anabranch_kernel::bpf::{BpfError, Multipath, fs_mounted, has_function};
 use anabranch_kernel::sockopt::netns_cookie;
+use socket2::{Domain, Protocol, Type};
 
 use crate::http::chain;
 
@@ -45,6 +46,11 @@ pub(super) fn look(root: &Path, journal: Option<&Journal>) -> Hook {
         Ok(namespace) => namespace,
         Err(error) => return Hook::Not(chain(&error)),
     };
+    // The program answers for both families: where MPTCP has no IPv6 (CONFIG_MPTCP_IPV6), programs would lose it.
+    let mptcp = socket2::Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::MPTCP));
+    if mptcp.is_err_and(|error| error.raw_os_error() == Some(nix::libc::EPROTONOSUPPORT)) {
+        return Hook::Not("the kernel has no MPTCP over IPv6 (CONFIG_MPTCP_IPV6)".to_owned());
+    }
     let tried = match Multipath::attach(0, &[] as &[&str]) {
         Ok(_) => true,
         Err(BpfError::NotPermitted { .. }) if !nix::unistd::geteuid().is_root() => {

@@ -184,10 +184,16 @@ fn write(root: &Path, journal: &mut Journal) -> Result<(), u8> {
     state::write(root, &format!("{text}\n")).map_err(failed)
 }
 
-/// Takes everything back, in the reverse order.
+/// Takes everything back. MPTCP stays on where programs go on getting it.
 fn undo(root: &Path, journal: Journal, aloud: bool) -> Result<u8, u8> {
     let mut failed = Vec::new();
-    for step in journal.steps.iter().rev() {
+    for step in journal.undoing() {
+        let programs = |step: &Step| matches!(step, Step::Programs { .. });
+        if matches!(step, Step::Sysctl { .. }) && failed.iter().any(programs) {
+            complain("anabranch: left as it is, or programs would have no TCP: net.mptcp.enabled");
+            failed.push(step.clone());
+            continue;
+        }
         if aloud {
             say(&format!("{}\n", step.undo_line()));
         }
@@ -207,8 +213,8 @@ fn undo(root: &Path, journal: Journal, aloud: bool) -> Result<u8, u8> {
         }
         return Ok(0);
     }
-    failed.reverse();
-    write(root, &mut Journal { steps: failed, ..journal })?;
+    let steps = journal.steps.iter().filter(|step| failed.contains(step)).cloned().collect();
+    write(root, &mut Journal { steps, ..journal })?;
     Err(exit::OS)
 }
 
