@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,6 +23,7 @@ pub struct Source {
     port: u16,
     expected: Arc<Expected>,
     stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Flows whose connection has not come yet, by their numbers.
@@ -46,7 +48,7 @@ impl Source {
         let listener = ns.run(listen)?.with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
         let (expected, stop) = (Arc::new(Expected::default()), Arc::new(AtomicBool::new(false)));
         let (tickets, ended) = (Arc::clone(&expected), Arc::clone(&stop));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("source {port}"))
             .spawn(move || {
                 for stream in listener.incoming().map_while(Result::ok) {
@@ -62,7 +64,7 @@ impl Source {
                 }
             })
             .context("cannot start the source's thread")?;
-        Ok(Self { ns: ns.clone(), port, expected, stop })
+        Ok(Self { ns: ns.clone(), port, expected, stop, thread: Some(thread) })
     }
 
     /// The port it listens on.
@@ -83,7 +85,13 @@ impl Drop for Source {
         self.stop.store(true, Ordering::Relaxed);
         // One more connection wakes the accepting thread; if it cannot be made, the thread is gone already.
         let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), self.port);
-        drop(self.ns.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(1))));
+        let woken = self.ns.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+        // Another source may listen on the port as soon as this one is gone.
+        if woken.is_ok_and(|connected| connected.is_ok())
+            && let Some(thread) = self.thread.take()
+        {
+            drop(thread.join());
+        }
     }
 }
 
