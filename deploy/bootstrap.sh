@@ -40,7 +40,7 @@ if [ "$level" -ge 3 ]; then
     wanted="$wanted haproxy:haproxy squid:squid setpriv:util-linux"
 fi
 if [ "$level" -ge 4 ]; then
-    wanted="$wanted shellcheck:shellcheck tshark:tshark pactester:libpacparser1"
+    wanted="$wanted shellcheck:shellcheck tshark:tshark pactester:libpacparser1 valgrind:valgrind"
 fi
 if [ "$need" = deb ]; then
     wanted="$wanted dpkg-shlibdeps:dpkg-dev strip:binutils"

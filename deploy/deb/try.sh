@@ -119,6 +119,10 @@ inner='
 mount --make-rprivate /
 cd "$1"
 mount -t proc proc proc
+# Of /proc/sys only what belongs to the network namespace: else systemd raises fs.file-max for the whole machine.
+mount --bind proc/sys proc/sys
+mount --bind proc/sys/net proc/sys/net
+mount -o remount,bind,ro proc/sys
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs run
@@ -192,6 +196,9 @@ action = "limit"
 rate = "20 Mbit/s"
 END
     inside anabranch check /etc/anabranch/anabranch.toml
+    inside systemctl reload anabranch-proxy anabranch-steer || fail "systemctl reload"
+    [ "$(through http://10.77.9.2:8080/small)" = hello ] || fail "what was reloaded is not in force"
+    # control.group is in force after a restart.
     inside systemctl restart anabranch-steer anabranch-proxy
     active
 }
@@ -239,6 +246,23 @@ upgrade() {
     say "the transfer came whole, the former process has ended: $(log proxy | grep -c 'drained: every session finished') in good order"
 }
 
+# A set-up that was not taken back before the package went: the way back stays root's, whatever becomes of the directory's owner.
+way_back() {
+    local state=/var/lib/anabranch/edge-setup.json
+    inside dpkg --install /var/tmp/old.deb >/dev/null 2>&1
+    # It says so with its exit status where one of the whole machine's sysctls stays as it is, as it has to in here.
+    inside anabranch edge setup --config /etc/anabranch/anabranch.toml --apply >"$work/applied" 2>&1 || true
+    inside test -s "$state" || { cat "$work/applied"; fail "edge setup has written no state file"; }
+    inside dpkg --purge anabranch >"$work/purged" 2>&1
+    grep -q "edge setup --undo" "$work/purged" || { cat "$work/purged"; fail "the set-up is not spoken of when the package goes"; }
+    inside dpkg --install /var/tmp/old.deb >/dev/null 2>&1
+    sleep 1
+    active
+    inside anabranch edge setup --undo >"$work/undone" || { cat "$work/undone"; fail "edge setup --undo"; }
+    inside dpkg --purge anabranch >/dev/null 2>&1
+    say "set up, purged, installed again and taken back: $(wc -l <"$work/undone") lines of undoing"
+}
+
 root=${4:-}
 if [ -z "$root" ]; then
     root=$work/root
@@ -275,7 +299,17 @@ inside dpkg --remove anabranch
 sleep 1
 kernel >"$work/kernel.after"
 same "kernel after removal" "$work/kernel.before" "$work/kernel.after"
+inside dpkg --install /var/tmp/new.deb
+sleep 1
+active
+[ "$(through http://10.77.9.2:8080/small)" = hello ] || fail "installed again, it does not serve"
+say "installed again after removal: both run, with the configuration that was left"
 inside dpkg --purge anabranch
 files >"$work/files.after"
 same "file system and users after purge" "$work/files.before" "$work/files.after"
+way_back
+files >"$work/files.after"
+same "file system and users after that" "$work/files.before" "$work/files.after"
+kernel >"$work/kernel.after"
+same "kernel after that" "$work/kernel.before" "$work/kernel.after"
 say "$suite: all is well"

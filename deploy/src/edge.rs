@@ -2,7 +2,7 @@
 //!
 //! Pure: [`Facts`] and a configuration in, [`Finding`]s out; findings in, a [`Plan`] out; a [`Journal`] in, the way back out. Looking at the
 //! machine and changing it is `proxy/src/cli/edge/`. Invariant: a finding that is not in order says what was found, why it matters
-//! and the command that mends it; a plan changes nothing whose former value is not in its journal.
+//! and the command that mends it, where there is one; a plan changes nothing whose former value is not in its journal.
 
 pub mod facts;
 mod feature;

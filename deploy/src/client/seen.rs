@@ -1,5 +1,6 @@
 //! What there is on this machine: links, addresses, routes, rules, endpoints; and which of it leads to the Internet.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -93,6 +94,8 @@ pub enum Hook {
         tried: bool,
         /// A BPF file system is where the program's pin belongs.
         mounted: bool,
+        /// That file system is, or would be, among mounts of this command's own, and ends with them.
+        passing: bool,
         /// An earlier set-up's program is attached, with the names of programs it excepts.
         attached: Option<Vec<String>>,
     },
@@ -117,6 +120,8 @@ pub struct Seen {
     pub routes: Vec<Route>,
     /// Rules.
     pub rules: Vec<Rule>,
+    /// Tables that an earlier set-up has put routes in.
+    pub tables: BTreeSet<u32>,
     /// Endpoints; the kernel's own (implicit) ones left out.
     pub endpoints: Vec<Endpoint>,
     /// Subflows beside the first, and announced addresses accepted.

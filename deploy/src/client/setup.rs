@@ -42,9 +42,9 @@ pub enum Keeper {
     OpenWrt,
     /// NetworkManager: a dispatcher script.
     NetworkManager,
-    /// systemd-networkd: a unit that watches its state.
+    /// systemd-networkd: units that watch its state.
     Networkd,
-    /// ifupdown: a script in `if-up.d`.
+    /// ifupdown: scripts of its own and of its DHCP clients.
     Ifupdown,
     /// Nobody who would have us run.
     Nobody,

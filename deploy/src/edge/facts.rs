@@ -17,6 +17,12 @@ pub type Seen<T> = Result<T, String>;
 pub struct Facts {
     /// Where the configuration is that the machine is looked at for.
     pub config_file: String,
+    /// What `edge setup` has to be told to set up for what was judged: `--config` and its file, and whatever else was named.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// Whoever looked was root: what was out of its sight is not in sight of anybody with more rights.
+    #[serde(default)]
+    pub root: bool,
     /// The kernel's release, such as `6.18.44`.
     pub kernel: String,
     /// How each feature's trial went.
@@ -57,6 +63,8 @@ pub enum Trial {
     Works,
     /// It does not, and why.
     Missing(String),
+    /// It was refused to one that holds the capabilities it takes, and how.
+    Refused(String),
     /// It could not be tried, and why.
     Untried(String),
 }

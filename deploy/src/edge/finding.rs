@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
 use super::Key;
+use super::facts::Facts;
 
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -27,7 +28,12 @@ pub enum Mend {
     /// A sysctl that is the running program's to change later: now, and not at boot.
     Now(Key, String),
     /// So many descriptors for the services.
-    Descriptors(u64),
+    Descriptors {
+        /// How many.
+        count: u64,
+        /// What a set-up has to be told to come to the same number.
+        options: Vec<String>,
+    },
     /// A command that an administrator has to judge.
     Command(String),
 }
@@ -43,7 +49,7 @@ pub struct Finding {
     pub evidence: String,
     /// Why it matters, in a clause.
     pub why: String,
-    /// What mends it. `None`: nothing has to be.
+    /// What mends it. `None`: nothing has to be, or nothing here can.
     pub mend: Option<Mend>,
 }
 
@@ -89,19 +95,30 @@ impl Mend {
                 format!("sysctl -w {}", words.collect::<Vec<_>>().join(" "))
             }
             Self::Now(key, value) => format!("sysctl -w {}", assignment(key, value)),
-            Self::Descriptors(count) => {
-                format!("anabranch edge setup --apply  # LimitNOFILE={count}; a shell: ulimit -Hn {count}")
+            Self::Descriptors { count, options } => {
+                let options = spelt(options);
+                format!("anabranch edge setup --apply{options}  # LimitNOFILE={count}; a shell: ulimit -Hn {count}")
             }
             Self::Command(line) => line.clone(),
         }
     }
 }
 
+/// Options as a shell takes them, each behind a blank.
+fn spelt(options: &[String]) -> String {
+    options.iter().map(|word| format!(" {}", quoted(word))).collect()
+}
+
 /// `key=value` as a shell takes it.
 pub(super) fn assignment(key: &Key, value: &str) -> String {
-    let word = format!("{key}={value}");
+    quoted(&format!("{key}={value}"))
+}
+
+/// One word, as a shell takes it.
+fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=,:@".contains(c);
-    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    let is_plain = !word.is_empty() && word.chars().all(plain);
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 impl Finding {
@@ -113,6 +130,20 @@ impl Finding {
     /// The same with another verdict and what mends it.
     pub(super) fn but(self, verdict: Verdict, mend: Mend) -> Self {
         Self { verdict, mend: Some(mend), ..self }
+    }
+
+    /// It would work better otherwise, and no command here changes that.
+    pub(super) fn regret(self) -> Self {
+        Self { verdict: Verdict::Advice, ..self }
+    }
+
+    /// It could not be seen: with more rights it can be, where there are more.
+    pub(super) fn out_of_sight(mut self, facts: &Facts) -> Self {
+        if facts.root {
+            self.evidence.push_str("; root may not either here (a container or a unit keeps that from it)");
+            return self.regret();
+        }
+        self.advise(Mend::Command(format!("sudo anabranch edge check{}", spelt(&facts.options))))
     }
 
     /// It would work better otherwise.
@@ -154,14 +185,17 @@ impl Report {
         for Finding { name, verdict, evidence, why, mend } in &self.checks {
             // Writing to a string does not fail.
             writeln!(out, "{verdict:<7}  {name:<width$}  {evidence}").unwrap_or_default();
-            if let Some(mend) = mend {
+            if *verdict != Verdict::Ok {
                 writeln!(out, "         {:<width$}  {why}", "").unwrap_or_default();
+            }
+            if let Some(mend) = mend {
                 writeln!(out, "         {:<width$}  $ {}", "", mend.command()).unwrap_or_default();
             }
         }
         let advice = self.checks.iter().filter(|finding| finding.verdict == Verdict::Advice).count();
         let fine = self.checks.len() - advice - self.failures;
-        writeln!(out, "{fine} ok, {advice} advice, {} failures", self.failures).unwrap_or_default();
+        let failures = if self.failures == 1 { "failure" } else { "failures" };
+        writeln!(out, "{fine} ok, {advice} advice, {} {failures}", self.failures).unwrap_or_default();
         out
     }
 }

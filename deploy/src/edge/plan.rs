@@ -74,7 +74,7 @@ pub fn plan(findings: &[Finding], journal: &Journal) -> Plan {
                 why: finding.why.clone(),
                 lasting: false,
             }),
-            Some(Mend::Descriptors(count)) => descriptors = Some((*count, finding.why.as_str())),
+            Some(Mend::Descriptors { count, .. }) => descriptors = Some((*count, finding.why.as_str())),
             Some(Mend::Command(line)) => plan.by_hand.push((finding.name.clone(), line.clone())),
         }
     }

@@ -95,10 +95,12 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn check(arguments: &Check) -> Result<u8, u8> {
     let config = config(&arguments.subject)?;
-    let facts = match &arguments.facts {
+    let mut facts = match &arguments.facts {
         Some(file) => read_facts(file)?,
         None => look(&arguments.subject, &config)?,
     };
+    // Whoever looked: it is judged for the configuration that is named here.
+    facts.options = options(&arguments.subject);
     if let Some(file) = &arguments.save_facts {
         let text = serde_json::to_string_pretty(&facts).map_err(|error| internal(&error))? + "\n";
         if file.as_os_str() == "-" {
@@ -143,6 +145,14 @@ fn config(subject: &Subject) -> Result<Config, u8> {
     read_config(subject.config.as_deref()).map(|(config, _)| config.for_role(subject.role))
 }
 
+/// What `edge setup` has to be told to set up what is looked at here: the same configuration, jobs and place of files.
+fn options(subject: &Subject) -> Vec<String> {
+    let config = subject.config.as_ref().map(|file| ["--config".to_owned(), file.display().to_string()]);
+    let role = subject.role.map(|role| ["--role".to_owned(), role.as_str().to_owned()]);
+    let root = (subject.root != Path::new("/")).then(|| ["--root".to_owned(), subject.root.display().to_string()]);
+    config.into_iter().chain(role).chain(root).flatten().collect()
+}
+
 fn look(subject: &Subject, config: &Config) -> Result<Facts, u8> {
     // The resolver and the control socket want a runtime; the rest waits for the kernel, which answers at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
@@ -170,4 +180,26 @@ fn read_facts(file: &Path) -> Result<Facts, u8> {
 fn internal(error: &serde_json::Error) -> u8 {
     complain(&format!("anabranch: {error}"));
     exit::SOFTWARE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        subject: Subject,
+    }
+
+    #[test]
+    fn a_set_up_is_told_what_the_check_was_told() {
+        let of = |words: &[&str]| options(&Line::parse_from([&["check"], words].concat()).subject);
+        assert_eq!(of(&[]), <[String; 0]>::default());
+        let all = ["--config", "edge.toml", "--role", "proxy", "--root", "/elsewhere"];
+        assert_eq!(of(&all), all);
+        assert_eq!(of(&["-c", "edge.toml", "--name", "example.net"]), ["--config", "edge.toml"]);
+    }
 }

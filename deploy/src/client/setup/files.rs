@@ -3,7 +3,10 @@
 use super::{Keeper, Step, Wanted};
 
 /// What every file of ours begins with.
-const MARK: &str = "# Written by `anabranch client setup`; `anabranch client setup --undo` takes it away.\n";
+pub(super) const MARK: &str = "# Written by `anabranch client setup`; `anabranch client setup --undo` takes it away.\n";
+
+/// What dhcpcd sources after a change.
+pub(super) const DHCPCD: &str = "etc/dhcpcd.exit-hook";
 
 /// What is never to go by the proxy, for it would refuse it.
 const DIRECT: &str = "localhost,127.0.0.1,::1,.local";
@@ -18,12 +21,23 @@ pub(super) fn files(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Optio
         all.push(("etc/apt/apt.conf.d/60anabranch", apt(wanted), false));
     }
     match keeper {
-        Keeper::OpenWrt => all.push(("etc/hotplug.d/iface/60-anabranch", hotplug(wanted), false)),
+        // Not 60-anabranch: that one is the package's.
+        Keeper::OpenWrt => all.push(("etc/hotplug.d/iface/61-anabranch-client", hotplug(wanted), false)),
         Keeper::NetworkManager => all.push(("etc/NetworkManager/dispatcher.d/60-anabranch", dispatcher(wanted), true)),
-        Keeper::Ifupdown => all.push(("etc/network/if-up.d/anabranch", script(wanted, ""), true)),
+        Keeper::Ifupdown => {
+            all.push(("etc/network/if-up.d/anabranch", script(wanted, ""), true));
+            all.push(("etc/network/if-post-down.d/anabranch", script(wanted, ""), true));
+            // ifupdown does not hear of a new lease, nor of a cable; its DHCP client does.
+            all.push(("etc/dhcp/dhclient-exit-hooks.d/anabranch", leased(wanted), false));
+            // The one file there is: with a script of somebody else's in it, it is theirs.
+            if has(DHCPCD).is_none_or(|text| text.starts_with(MARK)) {
+                all.push((DHCPCD, leased(wanted), false));
+            }
+        }
         Keeper::Networkd => all.extend([
             ("etc/systemd/system/anabranch-client.service", service(wanted), false),
-            ("etc/systemd/system/anabranch-client.path", PATH_UNIT.to_owned(), false),
+            ("etc/systemd/system/anabranch-client.timer", format!("{MARK}{TIMER}"), false),
+            ("etc/systemd/system/anabranch-client.path", format!("{MARK}{PATHS}"), false),
             // What `systemctl enable` would link: a unit that another wants.
             ("etc/systemd/system/multi-user.target.d/60-anabranch-client.conf", format!("{MARK}{WANTS}"), false),
         ]),
@@ -77,8 +91,16 @@ fn script(wanted: &Wanted, before: &str) -> String {
 }
 
 fn dispatcher(wanted: &Wanted) -> String {
-    let before = "case \"${2:-}\" in up | down | dhcp4-change | dhcp6-change | reapply) ;; *) exit 0 ;; esac\n";
-    script(wanted, before)
+    // Of another address it tells before it has given it to the kernel.
+    let late = "dhcp4-change | dhcp6-change | reapply) sleep 1 ;;";
+    script(wanted, &format!("case \"${{2:-}}\" in up | down) ;; {late} *) exit 0 ;; esac\n"))
+}
+
+/// Sourced by dhclient and by dhcpcd, which give the reason by the same name.
+fn leased(wanted: &Wanted) -> String {
+    let nothing = "PREINIT* | MEDIUM | ARPCHECK | ARPSEND | TEST | DUMP | CARRIER";
+    // dhclient takes the last status for the hook's.
+    format!("{MARK}case \"$reason\" in {nothing}) ;; *) {} || : ;; esac\n", again(wanted))
 }
 
 fn hotplug(wanted: &Wanted) -> String {
@@ -87,14 +109,21 @@ fn hotplug(wanted: &Wanted) -> String {
 }
 
 fn service(wanted: &Wanted) -> String {
+    // No limit: a link that flaps would else end the watching for good. Without a state file there is nothing to do again.
     format!(
-        "{MARK}[Unit]\nDescription=Routes and endpoints of every link for anabranch\nAfter=network.target\n\n[Service]\nType=oneshot\n\
-         ExecStart={}\n",
+        "{MARK}[Unit]\nDescription=Routes and endpoints of every link for anabranch\nAfter=network.target\n\
+         ConditionPathExists=/var/lib/anabranch/client-setup.json\nStartLimitIntervalSec=0\n\n[Service]\nType=oneshot\nExecStart={}\n",
         again(wanted)
     )
 }
 
-const PATH_UNIT: &str = "# Written by `anabranch client setup`; `anabranch client setup --undo` takes it away.\n[Unit]\n\
-Description=Watches the links for anabranch\n\n[Path]\nPathChanged=/run/systemd/netif/state\n";
+/// Not `/run/systemd/netif/state`, which is the whole machine's and stays as it is when a link gets another address.
+const PATHS: &str = "[Unit]\nDescription=Watches the links for anabranch\n\n[Path]\nPathChanged=/run/systemd/netif/links\n\
+Unit=anabranch-client.timer\n";
 
-const WANTS: &str = "[Unit]\nWants=anabranch-client.path anabranch-client.service\n";
+/// A second later, for networkd tells of a change in several pieces; and what changes while the service runs starts the timer again,
+/// where it would be lost on the service.
+const TIMER: &str = "[Unit]\nDescription=Waits for the links to settle for anabranch\nStartLimitIntervalSec=0\n\n[Timer]\n\
+OnActiveSec=1s\nAccuracySec=100ms\nRemainAfterElapse=no\n";
+
+const WANTS: &str = "[Unit]\nWants=anabranch-client.path anabranch-client.timer\n";

@@ -1,9 +1,11 @@
 //! What was done, and the way back to what was there before.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::DHCPCD;
 use super::{Step, Wanted};
 
 /// The state file of a set-up.
@@ -34,16 +36,25 @@ impl Journal {
                 }
                 (Some(Step::Limits { set, .. }), Step::Limits { set: now, .. }) => *set = *now,
                 (Some(Step::Sysctl { value, .. }), Step::Sysctl { value: now, .. }) => value.clone_from(now),
-                (Some(Step::Programs { namespace, except }), Step::Programs { namespace: now, except: excepted }) => {
-                    // After the machine was started again the namespace has another cookie, and the former pin went with the former kernel.
-                    *namespace = *now;
-                    except.clone_from(excepted);
-                }
+                (Some(Step::Programs { except, .. }), Step::Programs { except: now, .. }) => except.clone_from(now),
                 // A route that went with its link and is made again.
                 (Some(_), _) => {}
                 (None, _) => self.steps.push(step.clone()),
             }
         }
+    }
+
+    /// The tables that routes of ours are in.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<u32> {
+        let table = |step: &Step| if let Step::Route { table, .. } = step { Some(*table) } else { None };
+        self.steps.iter().filter_map(table).collect()
+    }
+
+    /// Forgets the programs of network namespaces whose pins are gone: they went with the namespaces or with the kernel, and a container
+    /// gets another namespace, and another program, with every start.
+    pub fn forget_programs(&mut self, pinned: impl Fn(u64) -> bool) {
+        self.steps.retain(|step| !matches!(step, Step::Programs { namespace, .. } if !pinned(*namespace)));
     }
 
     /// Its steps in the order in which they are taken back: what makes sockets MPTCP first, for without MPTCP it would leave the machine
@@ -57,29 +68,30 @@ impl Journal {
     /// Whether it names nothing but what a set-up does: whoever can write the state file would else choose what root writes.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        const PLACES: [&str; 7] = [
+        const PLACES: [&str; 14] = [
             "etc/profile.d/anabranch.sh",
             "etc/environment.d/60-anabranch.conf",
             "etc/apt/apt.conf.d/60anabranch",
+            // An older version's.
             "etc/hotplug.d/iface/60-anabranch",
+            "etc/hotplug.d/iface/61-anabranch-client",
             "etc/NetworkManager/dispatcher.d/60-anabranch",
             "etc/network/if-up.d/anabranch",
+            "etc/network/if-post-down.d/anabranch",
+            "etc/dhcp/dhclient-exit-hooks.d/anabranch",
+            DHCPCD,
+            "etc/systemd/system/anabranch-client.service",
+            "etc/systemd/system/anabranch-client.timer",
+            "etc/systemd/system/anabranch-client.path",
             "etc/systemd/system/multi-user.target.d/60-anabranch-client.conf",
         ];
-        let ours = |path: &str| {
-            PLACES.contains(&path)
-                || matches!(
-                    path,
-                    "etc/systemd/system/anabranch-client.service" | "etc/systemd/system/anabranch-client.path"
-                )
-        };
         let below = |path: &String| {
             let whole = path.split('/').all(|part| !part.is_empty() && part != "..");
             // Only empty ones are ever removed.
             whole && (path == "etc" || path.starts_with("etc/") || "var/lib/anabranch".starts_with(path.as_str()))
         };
         let sound = |step: &Step| match step {
-            Step::File { path, .. } => ours(path),
+            Step::File { path, .. } => PLACES.contains(&path.as_str()),
             Step::Sysctl { key, .. } => key == "net.mptcp.enabled",
             _ => true,
         };
@@ -91,7 +103,9 @@ fn same_thing(one: &Step, other: &Step) -> bool {
     match (one, other) {
         (Step::File { path: a, .. }, Step::File { path: b, .. }) => a == b,
         (Step::Sysctl { key: a, .. }, Step::Sysctl { key: b, .. }) => a == b,
-        (Step::Limits { .. }, Step::Limits { .. }) | (Step::Programs { .. }, Step::Programs { .. }) => true,
+        // Each network namespace has a program of its own.
+        (Step::Programs { namespace: a, .. }, Step::Programs { namespace: b, .. }) => a == b,
+        (Step::Limits { .. }, Step::Limits { .. }) => true,
         (one, other) => one == other,
     }
 }

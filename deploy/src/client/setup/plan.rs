@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::files::files;
+use super::files::{DHCPCD, MARK, files};
 use super::programs::programs;
 use super::{Keeper, Step, Wanted};
 use crate::client::seen::{Net, Seen, Way};
@@ -94,7 +94,18 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
     }
     programs(seen, wanted, &mut plan);
     if let Some(keeper) = keeper {
-        plan.steps.extend(files(wanted, keeper, has));
+        if keeper == Keeper::Ifupdown && has(DHCPCD).is_some_and(|text| !text.starts_with(MARK)) {
+            let words = "dhcpcd does not have this done again";
+            plan.notes.push(format!(
+                "/{DHCPCD} is somebody else's, and left alone: {words} unless it runs client setup --again"
+            ));
+        }
+        let files = files(wanted, keeper, has);
+        if keeper == Keeper::Networkd && files.iter().any(|step| step.line().contains("/etc/systemd/")) {
+            let words = "systemctl daemon-reload && systemctl restart anabranch-client.path";
+            plan.notes.push(format!("systemd knows its new units at the next boot, or after: {words}"));
+        }
+        plan.steps.extend(files);
         if keeper == Keeper::Nobody {
             plan.notes
                 .push("nobody runs the network here who would have this done again: do it at every boot".to_owned());
@@ -142,11 +153,12 @@ fn routing(seen: &Seen, ways: &[&Way], plan: &mut Plan) {
     }
 }
 
-/// A table of ours that this link has already: another address of it was set up before.
+/// A table of ours that this link has already: another address of it was set up before, or only the rule has gone, as systemd-networkd
+/// has all rules that are not its own go when it configures any link.
 fn ours(seen: &Seen, way: &Way) -> Option<u32> {
     let tables = seen.rules.iter().filter(|rule| rule.priority == PRIORITY).map(|rule| rule.table);
     tables
-        .into_iter()
+        .chain(seen.tables.iter().copied())
         .find(|&table| seen.routes.iter().any(|route| route.table == table && route.interface == Some(way.index)))
 }
 

@@ -20,12 +20,20 @@ pub(super) fn programs(seen: &Seen, wanted: &Wanted, plan: &mut Plan) {
             one_by_one("--no-bpf says so")
         }
         Hook::Not(why) => one_by_one(&format!("BPF cannot do it for all of them here ({why})")),
-        Hook::Bpf { namespace, tried, mounted, attached } => {
+        Hook::Bpf { namespace, tried, mounted, passing, attached } => {
+            if *passing {
+                plan.notes.push(
+                    "this command runs among mounts of its own, as ip netns exec makes them: the BPF program's pin ends with them, and the \
+                     program with it; under nsenter --net=/run/netns/NAME it lasts"
+                        .to_owned(),
+                );
+            }
             if attached.as_ref() != Some(&wanted.except) {
                 if !mounted {
                     plan.steps.push(Step::BpfFs);
                 }
-                plan.steps.push(Step::Programs { namespace: *namespace, except: wanted.except.clone() });
+                let (former, except) = (attached.clone(), wanted.except.clone());
+                plan.steps.push(Step::Programs { namespace: *namespace, former, except });
             }
             let known = if *tried { "tried here" } else { "this kernel has it; it is tried as root" };
             let except = wanted.except.join(", ");

@@ -61,6 +61,9 @@ pub enum Step {
     Programs {
         /// The namespace's cookie.
         namespace: u64,
+        /// The names that the program before excepted, of an earlier set-up. `None`: there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        former: Option<Vec<String>>,
         /// Names of processes that get what they ask for.
         except: Vec<String>,
     },
@@ -97,12 +100,7 @@ impl Step {
             Self::Limits { set, .. } => limits(*set),
             Self::Endpoint { address, link } => format!("ip mptcp endpoint add {address} dev {link} subflow"),
             Self::BpfFs => format!("mount -t bpf -o nosuid,nodev,noexec,mode=700 bpf /{BPF_FS}"),
-            Self::Programs { namespace, except } => format!(
-                "# attach to update_socket_protocol, pinned as /{}: sockets of this network namespace that ask for TCP get MPTCP, but for \
-                 those of {}",
-                pin(*namespace),
-                except.join(", ")
-            ),
+            Self::Programs { namespace, except, .. } => attach(*namespace, except),
             Self::File { path, text, .. } => format!("write /{path}:\n{}", indented(text)),
         }
     }
@@ -117,7 +115,8 @@ impl Step {
             Self::Limits { former, .. } => limits(*former),
             Self::Endpoint { address, link } => format!("ip mptcp endpoint del id ID # of {address} dev {link}"),
             Self::BpfFs => format!("umount /{BPF_FS}  # if it is empty"),
-            Self::Programs { namespace, .. } => format!("rm /{}", pin(*namespace)),
+            Self::Programs { namespace, former: None, .. } => format!("rm /{}", pin(*namespace)),
+            Self::Programs { namespace, former: Some(former), .. } => attach(*namespace, former),
             Self::File { path, former: None, .. } => format!("rm /{path}"),
             Self::File { path, former: Some(_), .. } => format!("write /{path} as it was"),
         }
@@ -152,6 +151,14 @@ impl Step {
         let family = if from.is_ipv4() { "" } else { "-6 " };
         format!("ip {family}rule {verb} from {from} lookup {table} pref {priority}")
     }
+}
+
+fn attach(namespace: u64, except: &[String]) -> String {
+    format!(
+        "# attach to update_socket_protocol, pinned as /{}: sockets of this network namespace that ask for TCP get MPTCP, but for those of {}",
+        pin(namespace),
+        except.join(", ")
+    )
 }
 
 fn limits((subflows, accepted): (u32, u32)) -> String {

@@ -174,15 +174,80 @@ fn files_are_those_of_whoever_runs_the_network() {
     };
     assert_eq!(paths(Keeper::Nobody, true).len(), 3);
     assert!(paths(Keeper::NetworkManager, false).contains(&"etc/NetworkManager/dispatcher.d/60-anabranch".to_owned()));
-    assert!(paths(Keeper::Ifupdown, false).contains(&"etc/network/if-up.d/anabranch".to_owned()));
-    assert_eq!(paths(Keeper::Networkd, false).len(), 5);
-    assert_eq!(paths(Keeper::OpenWrt, false), ["etc/profile.d/anabranch.sh", "etc/hotplug.d/iface/60-anabranch"]);
+    // With what brings links up, what takes them down, and what has leases.
+    for path in
+        ["network/if-up.d/anabranch", "network/if-post-down.d/anabranch", "dhcp/dhclient-exit-hooks.d/anabranch"]
+    {
+        assert!(paths(Keeper::Ifupdown, false).contains(&format!("etc/{path}")), "{path}");
+    }
+    assert_eq!(paths(Keeper::Networkd, false).len(), 6);
+    // The package of OpenWrt has a 60-anabranch there.
+    assert_eq!(
+        paths(Keeper::OpenWrt, false),
+        ["etc/profile.d/anabranch.sh", "etc/hotplug.d/iface/61-anabranch-client"]
+    );
     for keeper in [Keeper::Nobody, Keeper::NetworkManager, Keeper::Ifupdown, Keeper::Networkd, Keeper::OpenWrt] {
         let wanted = Wanted { apt: true, ..wanted() };
         let mut journal = Journal::default();
         journal.add(&plan(&bare(), &wanted, Some(keeper), |_| None).steps);
         assert!(journal.is_sound(), "{keeper:?}");
     }
+}
+
+#[test]
+fn the_one_hook_of_dhcpcd_is_not_taken_from_whoever_has_it() {
+    let of = |there: Option<&str>| {
+        let has = |path: &str| there.filter(|_| path == "etc/dhcpcd.exit-hook").map(str::to_owned);
+        let planned = plan(&bare(), &wanted(), Some(Keeper::Ifupdown), has);
+        let written = planned.steps.iter().any(|step| step.line().starts_with("write /etc/dhcpcd.exit-hook"));
+        (written, planned.notes.iter().any(|note| note.contains("dhcpcd.exit-hook")))
+    };
+    assert_eq!(of(None), (true, false));
+    assert_eq!(
+        of(Some("# Written by `anabranch client setup`; `anabranch client setup --undo` takes it away.\n")),
+        (true, false)
+    );
+    assert_eq!(of(Some("echo theirs\n")), (false, true));
+}
+
+/// Tried: when it tells of an address by `reapply`, the kernel has the former one.
+#[test]
+fn networkmanagers_script_waits_for_an_address_that_is_told_of_too_early() {
+    let text = plan(&bare(), &wanted(), Some(Keeper::NetworkManager), |_| None).text();
+    assert!(text.contains("in up | down) ;; dhcp4-change | dhcp6-change | reapply) sleep 1 ;; *) exit 0"), "{text}");
+}
+
+/// networkd writes `netif/state` only when the sum of all links changes, and tells of a change in pieces; systemd refuses a service that
+/// is started too often, and with it the unit that starts it.
+#[test]
+fn networkds_units_see_every_link_and_do_not_tire() {
+    let planned = plan(&bare(), &wanted(), Some(Keeper::Networkd), |_| None);
+    let unit = |name: &str| {
+        let lines = planned.steps.iter().map(Step::line);
+        lines.into_iter().find(|line| line.starts_with(&format!("write /etc/systemd/system/{name}"))).unwrap()
+    };
+    let path = unit("anabranch-client.path");
+    assert!(path.contains("PathChanged=/run/systemd/netif/links\n") && path.contains("Unit=anabranch-client.timer"));
+    assert!(unit("anabranch-client.timer").contains("RemainAfterElapse=no") && unit("multi-user").contains(".timer"));
+    for name in ["anabranch-client.timer", "anabranch-client.service"] {
+        assert!(unit(name).contains("StartLimitIntervalSec=0"), "{name}");
+    }
+    // After an undo the units are loaded still.
+    assert!(unit("anabranch-client.service").contains("ConditionPathExists=/var/lib/anabranch/client-setup.json"));
+    assert!(planned.notes.iter().any(|note| note.contains("daemon-reload")), "{}", planned.text());
+}
+
+/// As systemd-networkd does with all rules when it configures one link.
+#[test]
+fn a_rule_that_somebody_took_comes_back_for_the_table_it_was_for() {
+    let steps = plan(&bare(), &wanted(), None, |_| None).steps;
+    let mut journal = Journal::default();
+    journal.add(&steps);
+    let mut done = after(bare(), &steps);
+    done.rules.clear();
+    done.routes.retain(|route| route.table != 7301);
+    done.tables = journal.tables();
+    assert_eq!(lines(&done), [BARE[0], BARE[1], BARE[2], BARE[5]]);
 }
 
 #[test]
@@ -222,7 +287,7 @@ fn what_is_for_an_address_that_is_gone_is_stale_with_its_routes() {
 
 fn hooked(mounted: bool, attached: Option<&[&str]>) -> Seen {
     let attached = attached.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-    Seen { hook: Hook::Bpf { namespace: 7, tried: true, mounted, attached }, ..bare() }
+    Seen { hook: Hook::Bpf { namespace: 7, tried: true, mounted, passing: false, attached }, ..bare() }
 }
 
 fn for_all() -> Wanted {
@@ -242,7 +307,8 @@ fn programs_get_mptcp_by_bpf_where_that_can_be_and_the_plan_says_which_way_it_is
     assert_eq!(of(&hooked(true, None), &for_all()).0.len(), 1);
     // It is there already; or it is, and excepts others.
     assert!(of(&hooked(true, Some(&["anabranch"])), &for_all()).0.is_empty());
-    assert_eq!(of(&hooked(true, Some(&["anabranch", "sshd"])), &for_all()).0.len(), 1);
+    let (steps, ..) = of(&hooked(true, Some(&["anabranch", "sshd"])), &for_all());
+    assert!(steps.len() == 1 && steps[0].ends_with("but for those of anabranch, sshd"), "not as it was: {steps:?}");
     for (seen, wanted, reason) in [
         (hooked(true, None), wanted(), "--no-bpf"),
         (Seen { hook: Hook::Not("it is old".into()), ..bare() }, for_all(), "it is old"),
@@ -259,25 +325,49 @@ fn programs_get_mptcp_by_bpf_where_that_can_be_and_the_plan_says_which_way_it_is
     assert!(library(false).contains("apt-get install mptcpize") && !library(true).contains("apt-get"));
 }
 
+fn program(namespace: u64, former: Option<&str>, except: &str) -> Step {
+    Step::Programs { namespace, former: former.map(|name| vec![name.to_owned()]), except: vec![except.to_owned()] }
+}
+
 #[test]
-fn a_journal_knows_one_program_and_one_of_an_older_version_wants_none() {
-    let program = |namespace, except: &str| Step::Programs { namespace, except: vec![except.to_owned()] };
+fn a_journal_knows_a_program_for_each_namespace_and_one_of_an_older_version_wants_none() {
     let mut journal = Journal { wanted: for_all(), ..Journal::default() };
-    journal.add(&[Step::BpfFs, program(1, "anabranch")]);
-    journal.add(&[Step::BpfFs, program(2, "sshd")]);
-    assert_eq!(journal.steps, [Step::BpfFs, program(2, "sshd")]);
+    journal.add(&[Step::BpfFs, program(1, None, "anabranch")]);
+    journal.add(&[program(2, None, "anabranch")]);
+    // Others are excepted now; to be taken back is what there was before the first.
+    journal.add(&[program(1, Some("anabranch"), "sshd")]);
+    assert_eq!(journal.steps, [Step::BpfFs, program(1, None, "sshd"), program(2, None, "anabranch")]);
+    assert_eq!(journal.undoing().filter(|step| step.undo_line().starts_with("rm ")).count(), 2);
     assert!(journal.is_sound());
+    // Another start of the machine, or of a container.
+    let mut later = journal.clone();
+    later.forget_programs(|namespace| namespace == 2);
+    assert_eq!(later.steps, [Step::BpfFs, program(2, None, "anabranch")]);
     let text = serde_json::to_string(&journal).unwrap();
     assert_eq!(serde_json::from_str::<Journal>(&text).unwrap(), journal);
     let older = r#"{"proxy": "edge.example:3128", "links": [], "apt": false, "program": "/usr/bin/anabranch"}"#;
     assert_eq!(serde_json::from_str::<Wanted>(older).unwrap(), wanted());
+    // What an older version wrote, and could read again.
+    let older = r#"{"programs":{"namespace":2,"except":["anabranch"]}}"#;
+    assert_eq!(serde_json::from_str::<Step>(older).unwrap(), program(2, None, "anabranch"));
+    assert_eq!(serde_json::to_string(&program(2, None, "anabranch")).unwrap(), older);
+}
+
+#[test]
+fn that_a_program_ends_with_the_command_is_said() {
+    let notes = |passing| {
+        let hook = Hook::Bpf { namespace: 7, tried: true, mounted: false, passing, attached: None };
+        plan(&Seen { hook, ..bare() }, &for_all(), None, |_| None).notes
+    };
+    assert!(notes(false).is_empty());
+    assert!(notes(true)[0].contains("nsenter --net="));
 }
 
 /// With the program attached and MPTCP off, no program could open a TCP socket.
 #[test]
 fn programs_lose_mptcp_before_the_kernel_does() {
     let sysctl = Step::Sysctl { key: "net.mptcp.enabled".into(), former: "0".into(), value: "1".into() };
-    let program = Step::Programs { namespace: 7, except: Vec::new() };
+    let program = program(7, None, "anabranch");
     let mut journal = Journal::default();
     // A later run had to put MPTCP on again.
     journal.add(&[Step::BpfFs, program.clone(), sysctl.clone()]);

@@ -22,6 +22,13 @@ fn a_reader_sees_the_cure_below_what_is_wrong() {
     let text = Report::new(vec![good, bad]).text();
     let expected = "ok       clock  the year 2026\nadvice   dns    no answer\n                names\n                $ dig\n1 ok, 1 advice, 0 failures\n";
     assert_eq!(text, expected);
+    // Why it matters is said also where nothing here mends it.
+    let text = Report::new(vec![Finding::ok("dns", "no answer", "names").regret()]).text();
+    assert_eq!(text, "advice   dns  no answer\n              names\n0 ok, 1 advice, 0 failures\n");
+    let bad = || Finding::ok("dns", "no answer", "names").fail(Mend::Command("dig".to_owned()));
+    let last = |checks| Report::new(checks).text().lines().last().unwrap().to_owned();
+    assert_eq!(last(vec![bad()]), "0 ok, 0 advice, 1 failure");
+    assert_eq!(last(vec![bad(), bad()]), "0 ok, 0 advice, 2 failures");
 }
 
 #[test]

@@ -38,9 +38,13 @@ fn judge(config: &Config, facts: &Facts, feature: Feature) -> Finding {
     let with = |evidence: String| Finding::ok(name.clone(), evidence, feature.why());
     match trial {
         Trial::Works => with(format!("works; {since}")),
-        Trial::Untried(why) => {
-            with(format!("not tried: {why}; {since}")).advise(Mend::Command("sudo anabranch edge check".to_owned()))
-        }
+        // Whoever asks again gets the same answer: that is the machine's to decide, and there is another way.
+        Trial::Refused(how) => with(format!(
+            "refused ({how}), though the capabilities are there: a policy of this machine (lockdown, a security module, a container) \
+             allows no such program; {since}"
+        ))
+        .regret(),
+        Trial::Untried(why) => with(format!("not tried: {why}; {since}")).out_of_sight(facts),
         Trial::Missing(why) => {
             let finding = with(format!("missing: {why}; {since}, {built}"));
             let mend = Mend::Command(ask.to_owned());

@@ -104,7 +104,7 @@ fn taken(
     ok: impl Fn(String) -> Finding,
 ) -> Finding {
     match facts.names.as_ref().map(foreign) {
-        Err(error) => ok(format!("not known: {error}")).advise(Mend::Command("sudo anabranch edge check".to_owned())),
+        Err(error) => ok(format!("not known: {error}")).out_of_sight(facts),
         Ok(None) => ok(format!("{name} is free, or ours")),
         Ok(Some(words)) => {
             let finding = ok(format!("{name} is somebody else's: {words}"));

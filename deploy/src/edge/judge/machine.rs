@@ -41,7 +41,10 @@ fn descriptors(config: &Config, facts: &Facts) -> Finding {
     let evidence =
         format!("{} may have {hard}; {} connections take {wanted}", facts.descriptors.whose, config.limits.connections);
     let ok = Finding::ok("descriptors", evidence, "a client that comes when they are used up is not accepted");
-    if hard < wanted { ok.fail(Mend::Descriptors(wanted.next_power_of_two())) } else { ok }
+    if hard >= wanted {
+        return ok;
+    }
+    ok.fail(Mend::Descriptors { count: wanted.next_power_of_two(), options: facts.options.clone() })
 }
 
 fn files(config: &Config, facts: &Facts) -> Finding {

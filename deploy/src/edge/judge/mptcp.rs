@@ -50,7 +50,8 @@ fn path_manager(config: &Config, facts: &Facts) -> Finding {
         (Some("userspace"), Ok(0)) => {
             with("userspace, and nobody listens to mptcp_pm_events: every MP_JOIN is refused".to_owned()).fail(kernel())
         }
-        (Some("userspace"), Ok(count)) => with(format!("userspace, {count} listen to its events")),
+        (Some("userspace"), Ok(1)) => with("userspace, 1 socket listens to its events".to_owned()),
+        (Some("userspace"), Ok(count)) => with(format!("userspace, {count} sockets listen to its events")),
         (Some("userspace"), Err(error)) => {
             with(format!("userspace; whether anybody listens to its events cannot be told: {error}")).advise(kernel())
         }

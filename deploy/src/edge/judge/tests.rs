@@ -71,6 +71,8 @@ pub(crate) fn well() -> Facts {
     ];
     Facts {
         config_file: "/etc/anabranch/anabranch.toml".to_owned(),
+        options: Vec::new(),
+        root: false,
         kernel: "6.18.44-amd64".to_owned(),
         features: Feature::ALL.map(|feature| (feature, Trial::Works)).into(),
         sysctls: sysctls.map(|(key, value)| (Key::new(key), value.to_owned())).into(),
@@ -284,6 +286,58 @@ fn each_fault_is_named_by_its_check_and_by_no_other() {
         assert!(words.contains(evidence), "{check}: {words} has no {evidence}");
         assert!(mend.contains(cure), "{check}: {mend} has no {cure}");
     }
+}
+
+#[test]
+fn a_set_up_is_advised_for_the_configuration_that_was_judged() {
+    let mut facts = well();
+    facts.descriptors.hard = 1024;
+    let cure = |facts: &Facts| wrong(&config(CONFIG), facts).remove(0).3;
+    assert!(cure(&facts).starts_with("anabranch edge setup --apply  # LimitNOFILE=32768"), "{}", cure(&facts));
+    facts.options = ["--config", "my edge.toml", "--role", "proxy"].map(str::to_owned).into();
+    let told = "anabranch edge setup --apply --config 'my edge.toml' --role proxy  # LimitNOFILE=32768";
+    assert!(cure(&facts).starts_with(told), "{}", cure(&facts));
+}
+
+#[test]
+fn root_is_not_told_to_become_root() {
+    let mut facts = well();
+    facts.features.insert(Feature::NftEgress, Trial::Untried("it takes CAP_NET_ADMIN".into()));
+    facts.names = Err("EPERM".into());
+    facts.options = ["--config", "my edge.toml"].map(str::to_owned).into();
+    let told = |facts: &Facts| wrong(&config(CONFIG), facts);
+    assert_eq!(told(&facts).len(), 3);
+    for (name, _, words, cure) in told(&facts) {
+        assert_eq!(cure, "sudo anabranch edge check --config 'my edge.toml'", "{name}: {words}");
+    }
+    facts.root = true;
+    assert_eq!(told(&facts).len(), 3);
+    for (name, verdict, words, cure) in told(&facts) {
+        assert!(verdict == Advice && cure.is_empty() && words.contains("root may not either"), "{name}: {words}");
+    }
+}
+
+#[test]
+fn one_socket_listens_and_two_listen() {
+    let mut facts = well();
+    set(&mut facts, "net/mptcp/path_manager", "userspace");
+    for (count, words) in
+        [(1, "userspace, 1 socket listens to its events"), (2, "userspace, 2 sockets listen to its events")]
+    {
+        facts.event_listeners = Ok(count);
+        let findings = judge(&config(CONFIG), &facts);
+        assert_eq!(findings.iter().find(|finding| finding.name == "path-manager").unwrap().evidence, words);
+    }
+}
+
+#[test]
+fn what_the_machine_refuses_to_one_that_may_is_not_to_be_asked_again() {
+    let mut facts = well();
+    facts.features.insert(Feature::UpdateSocketProtocol, Trial::Refused("BPF_PROG_LOAD: EPERM".into()));
+    let found = wrong(&config(CONFIG), &facts);
+    let [(name, Advice, words, cure)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((name.as_str(), cure.as_str()), ("feature-update-socket-protocol", ""));
+    assert!(words.contains("(BPF_PROG_LOAD: EPERM)") && words.contains("a policy of this machine"), "{words}");
 }
 
 #[test]

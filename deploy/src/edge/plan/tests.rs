@@ -1,5 +1,6 @@
+use super::super::facts::Trial;
 use super::super::judge::tests::{CONFIG, config, well};
-use super::super::{Facts, judge};
+use super::super::{Facts, Feature, judge};
 use super::*;
 
 fn ill() -> Facts {
@@ -21,6 +22,13 @@ fn where_all_is_well_nothing_is_planned() {
     let nothing = planned(&well(), &Journal::default());
     assert!(nothing.is_empty() && nothing.by_hand.is_empty());
     assert_eq!(nothing.text("/"), "# nothing to set up\n");
+}
+
+#[test]
+fn what_nobody_here_can_change_is_not_left_to_anybody() {
+    let mut facts = well();
+    facts.features.insert(Feature::UpdateSocketProtocol, Trial::Refused("EPERM".to_owned()));
+    assert_eq!(planned(&facts, &Journal::default()).text("/"), "# nothing to set up\n");
 }
 
 #[test]

@@ -56,12 +56,7 @@ pub(super) fn apply(root: &Path, step: &Step, made: &mut Vec<String>) -> Result<
             let at = root.join(BPF_FS);
             bpf::mount_fs(&at).map_err(|error| ActError::File(at.display().to_string(), error))
         }
-        Step::Programs { namespace, except } => {
-            let path = root.join(pin(*namespace));
-            let parent = path.parent().unwrap_or(root);
-            fs::create_dir_all(parent).map_err(|error| ActError::File(parent.display().to_string(), error))?;
-            Ok(Multipath::attach(*namespace, except)?.pin(&path)?)
-        }
+        Step::Programs { namespace, except, .. } => attach(root, *namespace, except),
         Step::File { path, text, executable, .. } => {
             let whole = root.join(path);
             let fail = |error| ActError::File(whole.display().to_string(), error);
@@ -111,7 +106,9 @@ pub(super) fn undo(root: &Path, step: &Step) -> Result<Option<String>, ActError>
             // With pins of somebody else's in it, it is in use.
             bpf::unmount_fs(&at).map_err(|error| ActError::File(at.display().to_string(), error))?;
         }
-        Step::Programs { namespace, .. } => {
+        // The one that is there stays until this one takes its place; or for good, where that fails.
+        Step::Programs { namespace, former: Some(former), .. } => attach(root, *namespace, former)?,
+        Step::Programs { namespace, former: None, .. } => {
             let path = root.join(pin(*namespace));
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -123,6 +120,13 @@ pub(super) fn undo(root: &Path, step: &Step) -> Result<Option<String>, ActError>
         Step::File { path, former, text, .. } => return undo_file(&root.join(path), former.as_deref(), text),
     }
     Ok(None)
+}
+
+fn attach(root: &Path, namespace: u64, except: &[String]) -> Result<(), ActError> {
+    let path = root.join(pin(namespace));
+    let parent = path.parent().unwrap_or(root);
+    fs::create_dir_all(parent).map_err(|error| ActError::File(parent.display().to_string(), error))?;
+    Ok(Multipath::attach(namespace, except)?.pin(&path)?)
 }
 
 fn undo_file(path: &Path, former: Option<&str>, text: &str) -> Result<Option<String>, ActError> {

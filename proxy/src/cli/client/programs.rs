@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anabranch_deploy::client::seen::Hook;
@@ -65,11 +66,30 @@ pub(super) fn look(root: &Path, journal: Option<&Journal>) -> Hook {
     let pinned = root.join(pin(namespace)).exists();
     let attached = journal.filter(|_| pinned).and_then(|journal| {
         journal.steps.iter().find_map(|step| match step {
-            Step::Programs { namespace: of, except } if *of == namespace => Some(except.clone()),
+            Step::Programs { namespace: of, except, .. } if *of == namespace => Some(except.clone()),
             _ => None,
         })
     });
-    Hook::Bpf { namespace, tried, mounted: fs_mounted(&place), attached }
+    let passing = is_machines(&place) == Some(false);
+    Hook::Bpf { namespace, tried, mounted: fs_mounted(&place), passing, attached }
+}
+
+/// Whether what is mounted at a place, or would be, is what the machine's first process has there; `None` where that cannot be seen.
+fn is_machines(place: &Path) -> Option<bool> {
+    let first = Path::new("/proc/1/root").join(place.strip_prefix("/").ok()?);
+    if fs_mounted(place) {
+        return Some(fs::metadata(place).ok()?.dev() == fs::metadata(first).ok()?.dev());
+    }
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    Some(mounts("self")? == mounts("1")?)
+}
+
+/// Forgets programs whose pins are gone, where pins can be seen: among mounts of its own a command would miss those of the machine.
+pub(super) fn forget(root: &Path, journal: &mut Journal) {
+    let place = root.join(BPF_FS);
+    if fs_mounted(&place) && is_machines(&place) == Some(true) {
+        journal.forget_programs(|namespace| root.join(pin(namespace)).exists());
+    }
 }
 
 /// Whether a program is.

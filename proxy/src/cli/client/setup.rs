@@ -1,6 +1,6 @@
 //! `anabranch client setup`
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -71,14 +71,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
     if let Some(attempt) = arguments.unless_confirmed {
         return watch(root, attempt, Duration::from_secs(arguments.revert_after));
     }
-    let journal = state::read(root).map_err(|error| os(&error))?;
-    if arguments.what.undo {
+    let what = &arguments.what;
+    let changes = what.apply || what.undo || what.confirm || what.again;
+    let _alone = if changes { alone(root)? } else { None };
+    let mut journal = state::read(root).map_err(|error| os(&error))?;
+    if what.undo {
         return undo(root, journal.unwrap_or_default(), true);
     }
-    if arguments.what.confirm {
+    if what.confirm {
         return confirm(root, journal);
     }
-    if arguments.what.again {
+    if let Some(journal) = &mut journal {
+        programs::forget(root, journal);
+    }
+    if what.again {
         return again(root, journal);
     }
     let Some(proxy) = &arguments.proxy else { return Err(exit::USAGE) };
@@ -94,18 +100,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, u8> {
     let planned = look_and_plan(root, &wanted, Some(keeper(root)), journal.as_ref())?;
     say(&planned.text());
     say(&format!("programs: {}\nkept by: {}\n", planned.programs, keeper(root).as_str()));
-    if !arguments.what.apply {
+    if !what.apply {
         return Ok(0);
     }
     let remote = std::env::var_os("SSH_CONNECTION").is_some();
     let attempt = u64::from(std::process::id()) << 32 | now();
-    let mut journal = journal.unwrap_or_default();
-    (journal.wanted, journal.confirmed, journal.attempt) = (wanted, !remote, attempt);
+    let before = journal.unwrap_or_default();
+    let journal = Journal { wanted, confirmed: !remote, attempt, ..before.clone() };
     // Before anything is changed there is somebody who takes it back.
     if remote {
         start_watch(root, attempt, arguments.revert_after)?;
     }
-    apply(root, journal, &planned.steps)?;
+    apply(root, &before, journal, &planned.steps)?;
     if remote {
         let seconds = arguments.revert_after;
         say(&format!(
@@ -120,6 +126,10 @@ fn os(error: &(dyn std::error::Error + 'static)) -> u8 {
     exit::OS
 }
 
+fn alone(root: &Path) -> Result<Option<File>, u8> {
+    state::alone(root).map_err(|error| os(&act::ActError::File("the lock of client setup".to_owned(), error)))
+}
+
 fn now() -> u64 {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     since.as_secs() & u64::from(u32::MAX)
@@ -127,6 +137,7 @@ fn now() -> u64 {
 
 fn look_and_plan(root: &Path, wanted: &Wanted, keeper: Option<Keeper>, journal: Option<&Journal>) -> Result<Plan, u8> {
     let mut seen = look::seen().map_err(|error| os(&error))?;
+    seen.tables = journal.map(Journal::tables).unwrap_or_default();
     (seen.hook, seen.mptcpize) = (programs::look(root, journal), programs::installed("mptcpize"));
     Ok(plan(&seen, wanted, keeper, |path| fs::read_to_string(root.join(path)).ok()))
 }
@@ -149,9 +160,10 @@ fn keeper(root: &Path) -> Keeper {
     }
 }
 
-/// Does steps; the state file names them before they are done. One that fails takes all of this run back.
-fn apply(root: &Path, mut journal: Journal, steps: &[Step]) -> Result<(), u8> {
-    let before = journal.clone();
+/// Does steps; the state file names them before they are done. One that fails takes all of this run back, to what was `before`: with
+/// what was wanted and confirmed then, or the next change of links would try again what has failed, and the watch over this attempt
+/// would take the earlier set-up back.
+fn apply(root: &Path, before: &Journal, mut journal: Journal, steps: &[Step]) -> Result<(), u8> {
     journal.add(steps);
     write(root, &mut journal)?;
     for (at, step) in steps.iter().enumerate() {
@@ -165,7 +177,7 @@ fn apply(root: &Path, mut journal: Journal, steps: &[Step]) -> Result<(), u8> {
             for step in steps[..=at].iter().rev() {
                 drop(act::undo(root, step).map_err(|error| os(&error)));
             }
-            let mut before = Journal { directories: journal.directories, ..before };
+            let mut before = Journal { directories: journal.directories, ..before.clone() };
             if before.steps.is_empty() {
                 tidy(root, &before.directories);
             } else {
@@ -178,8 +190,8 @@ fn apply(root: &Path, mut journal: Journal, steps: &[Step]) -> Result<(), u8> {
 }
 
 fn write(root: &Path, journal: &mut Journal) -> Result<(), u8> {
-    let failed = |error| os(&act::ActError::File(format!("/{}", state::STATE), error));
-    journal.directories.extend(state::make_way(root, state::STATE).map_err(failed)?);
+    let failed = |error| os(&act::ActError::File(format!("/{}", state::place(root)), error));
+    journal.directories.extend(state::make_way(root, state::place(root)).map_err(failed)?);
     let text = serde_json::to_string_pretty(journal).map_err(|error| os(&error))?;
     state::write(root, &format!("{text}\n")).map_err(failed)
 }
@@ -221,7 +233,7 @@ fn undo(root: &Path, journal: Journal, aloud: bool) -> Result<u8, u8> {
 /// Removes the state file and the directories that were made and are empty now.
 fn tidy(root: &Path, directories: &[String]) {
     // One that was never written need not be removed; one that others use is not empty.
-    drop(fs::remove_file(root.join(state::STATE)));
+    drop(fs::remove_file(root.join(state::place(root))));
     for directory in directories.iter().rev() {
         drop(fs::remove_dir(root.join(directory)));
     }
@@ -258,7 +270,7 @@ fn again(root: &Path, journal: Option<Journal>) -> Result<u8, u8> {
     if journal.wanted.bpf {
         say(&format!("programs: {}\n", planned.programs));
     }
-    apply(root, journal, &planned.steps)?;
+    apply(root, &journal.clone(), journal, &planned.steps)?;
     Ok(0)
 }
 
@@ -278,8 +290,12 @@ fn watch(root: &Path, attempt: u64, limit: Duration) -> Result<u8, u8> {
     nix::unistd::setsid().ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| os(&error))?;
     runtime.block_on(async { tokio::time::sleep(limit).await });
+    let _alone = alone(root)?;
     match state::read(root).map_err(|error| os(&error))? {
         Some(journal) if !journal.confirmed && journal.attempt == attempt => undo(root, journal, false),
         _ => Ok(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,10 @@ pub(super) async fn facts(config: &Config, places: Places<'_>) -> Result<Facts, 
     let (names, chains) = link::names(config);
     Ok(Facts {
         config_file: places.config.display().to_string(),
+        options: Vec::new(),
+        root: nix::unistd::geteuid().is_root(),
         kernel: kernel::release(),
-        features: kernel::features(process::may_try()),
+        features: kernel::features(process::may_try(), process::may_load()),
         sysctls: kernel::sysctls(links.iter().map(|link| link.name.as_str())),
         event_listeners: anabranch_kernel::mptcp_pm::listeners().map_err(|error| chain(&error)),
         daemon: anabranch_kernel::sysctl::path_manager_daemon(),

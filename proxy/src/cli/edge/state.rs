@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use anabranch_deploy::edge::Journal;
+use nix::unistd::geteuid;
 use thiserror::Error;
 
 /// Its path below the root.
@@ -19,6 +20,9 @@ pub(in crate::cli) enum StateError {
     /// It cannot be read.
     #[error("{}", .0.display())]
     Read(PathBuf, #[source] io::Error),
+    /// It is root's, and we are not.
+    #[error("{}: only root may look at what was applied, or change it; run this as root", .0.display())]
+    Roots(PathBuf),
     /// Somebody else can write it: then it says whatever they want to have done.
     #[error("{}: not a file that only you can write; what it says is not done", .0.display())]
     NotOurs(PathBuf),
@@ -42,17 +46,28 @@ pub(in crate::cli) fn read_ours(path: &Path) -> Result<Option<String>, StateErro
     let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StateError::Read(path, error)),
+        Err(error) => return Err(unreadable(path, error, geteuid().is_root())),
     };
     let about = file.metadata().map_err(|error| StateError::Read(path.clone(), error))?;
     let others = about.permissions().mode() & 0o022 != 0;
     // The directory may be a service's own, which could put another file there: one of root's it cannot make.
-    if !about.is_file() || others || about.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(StateError::NotOurs(path));
+    if !about.is_file() || others || about.uid() != geteuid().as_raw() {
+        return Err(not_ours(path, about.is_file() && !others, about.uid()));
     }
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).map_err(|error| StateError::Read(path, error))?;
     Ok(Some(text))
+}
+
+/// Why a file could not be opened: who is not root is told what helps.
+fn unreadable(path: PathBuf, error: io::Error, are_root: bool) -> StateError {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied && !are_root;
+    if denied { StateError::Roots(path) } else { StateError::Read(path, error) }
+}
+
+/// Why a file of somebody else's is not followed: root's own, which nobody else can write, root may follow.
+fn not_ours(path: PathBuf, only_its_owner_writes: bool, owner: u32) -> StateError {
+    if only_its_owner_writes && owner == 0 { StateError::Roots(path) } else { StateError::NotOurs(path) }
 }
 
 /// Writes a file in the place of another: afterwards there is the one or the other, also after a crash.

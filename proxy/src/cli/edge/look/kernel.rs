@@ -44,7 +44,7 @@ pub(super) fn release() -> String {
 }
 
 /// Tries each feature. Trials fail for want of a capability as they do for want of a feature, so without it there are none.
-pub(super) fn features(may_try: bool) -> BTreeMap<Feature, Trial> {
+pub(super) fn features(may_try: bool, may_load: bool) -> BTreeMap<Feature, Trial> {
     let mut found = BTreeMap::new();
     let of = |trial: probe::Trial| trial.map_or_else(Trial::Missing, |()| Trial::Works);
     let trials = if may_try {
@@ -72,27 +72,26 @@ pub(super) fn features(may_try: bool) -> BTreeMap<Feature, Trial> {
         Err(why) => found.extend(TRIED_APART.map(|feature| (feature, Trial::Untried(why.clone())))),
     }
     let pacer = Pacer::open().map(drop);
-    found.insert(
-        Feature::BpfIterTcp,
-        match pacer {
-            Ok(()) => Trial::Works,
-            Err(error @ BpfError::NotPermitted { .. }) => Trial::Untried(chain(&error)),
-            Err(error) => Trial::Missing(chain(&error)),
-        },
-    );
+    found.insert(Feature::BpfIterTcp, bpf(pacer, may_load));
     found.insert(
         Feature::UpdateSocketProtocol,
         // For a namespace that there is not.
-        match Multipath::attach(0, &[] as &[&str]) {
-            Ok(_) => Trial::Works,
-            Err(error @ BpfError::NotPermitted { .. }) => Trial::Untried(chain(&error)),
-            Err(error) => Trial::Missing(chain(&error)),
-        },
+        bpf(Multipath::attach(0, &[] as &[&str]).map(drop), may_load),
     );
     let named = Path::new("/proc/sys/net/mptcp/path_manager").exists();
     let missing = || Trial::Missing("there is no net.mptcp.path_manager".to_owned());
     found.insert(Feature::NamedPathManager, if named { Trial::Works } else { missing() });
     found
+}
+
+/// What came of loading a program: one that may and is refused all the same gains nothing by more rights.
+fn bpf(loaded: Result<(), BpfError>, may_load: bool) -> Trial {
+    match loaded {
+        Ok(()) => Trial::Works,
+        Err(BpfError::NotPermitted { op, source }) if may_load => Trial::Refused(format!("{op}: {source}")),
+        Err(error @ BpfError::NotPermitted { .. }) => Trial::Untried(chain(&error)),
+        Err(error) => Trial::Missing(chain(&error)),
+    }
 }
 
 /// The sysctls that are there.
@@ -113,3 +112,6 @@ pub(super) fn subflow_limit() -> Seen<u32> {
         .map(|limits| limits.subflows)
         .map_err(|error| chain(&error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,11 +52,20 @@ fn effective(pid: &str) -> Option<u64> {
     u64::from_str_radix(digits.trim(), 16).ok()
 }
 
+/// Whether this process has a capability.
+fn has(wanted: &str) -> bool {
+    let bits = effective("self").unwrap_or_default();
+    CAPABILITIES.iter().any(|(bit, name)| *name == wanted && bits >> bit & 1 == 1)
+}
+
+/// Whether this process has what loading BPF programs takes. Nothing else may be in its way but a policy of the machine.
+pub(super) fn may_load() -> bool {
+    ["CAP_BPF", "CAP_PERFMON"].into_iter().all(has)
+}
+
 /// Whether this process may try what steering takes.
 pub(super) fn may_try() -> bool {
-    let (bits, of) =
-        (effective("self").unwrap_or_default(), |wanted| CAPABILITIES.iter().find(|(_, name)| *name == wanted));
-    of("CAP_NET_ADMIN").is_some_and(|(bit, _)| bits >> bit & 1 == 1)
+    has("CAP_NET_ADMIN")
 }
 
 /// What they may do together.
@@ -65,12 +74,17 @@ pub(super) fn capabilities(running: &[Running]) -> Capabilities {
     let (whose, bits) = if theirs.is_empty() {
         ("this process".to_owned(), effective("self").unwrap_or_default())
     } else {
-        let pids: Vec<_> = running.iter().map(|one| one.pid.to_string()).collect();
-        (format!("the running anabranch (process {})", pids.join(", ")), theirs.iter().fold(0, |all, one| all | one))
+        (format!("the running anabranch ({})", numbers(running)), theirs.iter().fold(0, |all, one| all | one))
     };
     let held = CAPABILITIES.iter().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| (*name).to_owned());
     let program = std::env::current_exe().map_or_else(|_| "anabranch".to_owned(), |path| path.display().to_string());
     Capabilities { whose, held: held.collect(), program }
+}
+
+/// Their process numbers, in words.
+fn numbers(running: &[Running]) -> String {
+    let pids: Vec<_> = running.iter().map(|one| one.pid.to_string()).collect();
+    format!("{} {}", if pids.len() == 1 { "process" } else { "processes" }, pids.join(" and "))
 }
 
 /// How many descriptors the one that carries bytes has, its service will have, or this process has.

@@ -40,6 +40,19 @@ fn a_state_file_is_read_if_only_we_can_write_it() {
 }
 
 #[test]
+fn an_ordinary_user_is_sent_to_root() {
+    let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+    let path = || PathBuf::from("a.json");
+    let refused = unreadable(path(), denied(), false);
+    assert!(refused.to_string().ends_with("run this as root"), "{refused}");
+    assert!(matches!(unreadable(path(), denied(), true), StateError::Read(..)));
+    assert!(matches!(unreadable(path(), io::ErrorKind::IsADirectory.into(), false), StateError::Read(..)));
+    assert!(matches!(not_ours(path(), true, 0), StateError::Roots(_)));
+    assert!(matches!(not_ours(path(), true, 1000), StateError::NotOurs(_)));
+    assert!(matches!(not_ours(path(), false, 0), StateError::NotOurs(_)));
+}
+
+#[test]
 fn a_state_file_that_means_nothing_or_too_much_is_refused() {
     let root = Root::new("damaged");
     for text in [

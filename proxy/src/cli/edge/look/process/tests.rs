@@ -1,6 +1,13 @@
 use super::*;
 
 #[test]
+fn one_process_has_a_number_and_two_have_numbers() {
+    let running = |pid| Running { pid, listeners: Vec::new() };
+    assert_eq!(numbers(&[running(7)]), "process 7");
+    assert_eq!(numbers(&[running(7), running(9)]), "processes 7 and 9");
+}
+
+#[test]
 fn limits_are_read_as_systemd_writes_them() {
     for (text, limit) in [
         ("[Service]\nLimitNOFILE=1048576\n", Some(1_048_576)),
