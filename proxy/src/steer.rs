@@ -10,6 +10,7 @@ mod doors;
 mod engine;
 mod guard;
 mod kernel;
+mod metrics;
 mod orders;
 mod ownership;
 mod proxies;
@@ -36,6 +37,7 @@ use crate::origin::own;
 
 use engine::{Engine, Wake};
 pub use guard::keep as guard;
+pub use metrics::Metrics;
 pub use orders::{Answered, Order, Refused};
 use proxies::Proxies;
 pub use report::{ConnectionLine, Interface, Witnesses};
@@ -58,6 +60,8 @@ pub struct Desk {
     looked: AtomicU64,
     /// Connections of others that pass are steered: this is a router.
     passing: bool,
+    /// The engine has been told that there are news, and has not looked yet.
+    poked: AtomicBool,
     /// Where the engine hears of news and orders.
     engine: Mutex<Option<SyncSender<Wake>>>,
 }
@@ -115,6 +119,7 @@ impl Desk {
             interval: Interval { configured: config.sniffer.interval, wanted: AtomicU64::new(0) },
             looked: AtomicU64::new(0),
             passing: config.process.role == Role::Steer && !config.sniffer.interfaces.is_empty(),
+            poked: AtomicBool::new(false),
             engine: Mutex::default(),
         }
     }
@@ -173,7 +178,7 @@ impl Desk {
 /// Starts the witnesses and listens to the proxy.
 ///
 /// Errors:  the kernel gives no thread or no epoll descriptor; a witness that cannot be had is no error
-pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
+pub fn start(config: &Config, proxy: Proxy, metrics: Metrics) -> std::io::Result<Steer> {
     let desk = Arc::new(Desk::new(config));
     let (engine, inbox) = std::sync::mpsc::sync_channel(ORDERS);
     *desk.engine.lock() = Some(engine);
@@ -201,7 +206,7 @@ pub fn start(config: &Config, proxy: Proxy) -> std::io::Result<Steer> {
     let turns = Turns::default();
     let counted = turns.clone();
     let steers = move || {
-        let engine = Engine::new(&shared, &config);
+        let engine = Engine::new(&shared, &config, metrics);
         // Whoever started us may have gone on.
         if opened.try_send(()).is_err() {
             tracing::debug!("nobody waits for the engine");

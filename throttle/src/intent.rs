@@ -70,7 +70,8 @@ pub enum Hold {
     Rate {
         /// Towards the client.
         download: Option<(ClassKey, Ceiling)>,
-        /// From the client. Only of a contract: a cap on one upload subflow holds up the whole connection.
+        /// From the client. Only of a contract: a cap on one upload subflow holds up the whole connection, unless another carries what
+        /// its client sends.
         upload: Option<(ClassKey, Ceiling)>,
     },
     /// That there is none on this path.
@@ -156,6 +157,23 @@ pub struct Placement {
     pub subscriber: Arc<str>,
     /// The client's end.
     pub client: SocketAddr,
+}
+
+/// A policy that decides about a subflow and leaves it free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftFree {
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// The path the subflow is on.
+    pub path: Arc<str>,
+    /// Whose it is.
+    pub subscriber: Arc<str>,
+    /// How far the policy may go.
+    pub enforce: Enforce,
+    /// That it wants nothing, and why.
+    pub wants: &'static str,
+    /// The facts that rests on.
+    pub evidence: Arc<[String]>,
 }
 
 impl Direction {

@@ -112,6 +112,19 @@ impl Op {
         }
     }
 
+    /// What of the kernel's or of the proxy's it is done to.
+    #[must_use]
+    pub const fn object(&self) -> &'static str {
+        match self {
+            Self::Demote(_) | Self::Promote(_) | Self::Close(_) => "subflow",
+            Self::Pace { .. } | Self::Unpace(_) => "socket",
+            Self::SetClass { .. } => "class",
+            Self::Put { .. } | Self::Remove { .. } => "element",
+            Self::Arm(_) => "rule",
+            Self::BoundUnsent { .. } | Self::BoundFromAccept { .. } | Self::Total { .. } => "proxy",
+        }
+    }
+
     /// The subflow it is about, if it is about one.
     #[must_use]
     pub const fn subflow(&self) -> Option<SubflowKey> {

@@ -2,14 +2,15 @@
 //!
 //! What lives here: the one who plans ([`Planner`]), with what it has done so far. What does not: what is wanted (`policy`), doing it
 //! (`proxy`). Called every turn with a view and the decisions about it. Invariants: under `steer` a connection keeps a live subflow that
-//! nobody holds, or none of its subflows is held; a subflow is promoted onto a rate only once it has drained and its socket is paced;
-//! after [`Planner::release_all`] nothing of ours is left.
+//! nobody holds (or one that is let in slowly because another is dead), or none of its subflows is held; a subflow is promoted onto a
+//! rate only once it has drained and its socket is paced; after [`Planner::release_all`] nothing of ours is left.
 
 mod connection;
 mod duty;
 mod effect;
 mod explain;
 mod goal;
+mod happened;
 mod order;
 mod pace;
 mod places;
@@ -38,6 +39,7 @@ use subflow::{Put, Subflow};
 
 pub use effect::Measured;
 pub use explain::{Expected, Explanation};
+pub use happened::{Happened, Held, Tally};
 
 /// What a planner is told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,9 @@ pub struct Planner {
     /// Operations that failed are not tried again before this.
     pauses: BTreeMap<&'static str, Duration>,
     changes: Vec<Changed>,
+    counts: happened::Counts,
+    /// Whose rate each connection as a whole is to keep, each way.
+    total_holders: BTreeMap<(ConnectionKey, Direction), Words>,
     deadline: Option<Duration>,
     /// Everything is taken back, and nothing comes later.
     leaving: bool,
@@ -113,6 +118,8 @@ impl Planner {
             left: Vec::new(),
             pauses: BTreeMap::new(),
             changes: Vec::new(),
+            counts: happened::Counts::default(),
+            total_holders: BTreeMap::new(),
             deadline: None,
             leaving: false,
         }
@@ -222,6 +229,7 @@ impl Planner {
 
     fn drop_subflow(&mut self, key: SubflowKey) {
         if let Some(mut subflow) = self.subflows.remove(&key) {
+            self.counts.gone(&subflow);
             self.leave(key, subflow.take_puts());
         }
     }

@@ -9,6 +9,7 @@ mod arming;
 mod clock;
 mod compile;
 mod demand;
+mod example;
 mod hold;
 mod line;
 mod list;
@@ -22,7 +23,7 @@ mod select;
 mod share;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +37,10 @@ use rules::{PathId, RuleId};
 use select::Tally;
 use share::Share;
 
-use crate::intent::{Decisions, Placement};
+use crate::intent::{Decisions, LeftFree, Placement};
 use crate::usage::{Span, Usage};
-use crate::view::{Connection, ConnectionKey, Subflow, View};
+use crate::view::{Connection, ConnectionKey, Subflow, SubflowKey, View};
+pub use example::{Example, Made};
 pub use list::PolicyLine;
 pub use rules::Rules;
 
@@ -63,6 +65,10 @@ pub struct Policies {
     next: Option<Duration>,
     /// When something was last forgotten.
     swept: Duration,
+    /// What an overflow policy has and leaves free, as of the last look.
+    left: HashMap<SubflowKey, LeftFree>,
+    /// What cannot be held, whatever is wanted of it.
+    beyond: HashSet<SubflowKey>,
 }
 
 /// How often it is looked for what can be forgotten.
@@ -91,6 +97,8 @@ impl Policies {
             tallies: Vec::new(),
             next: None,
             swept: Duration::ZERO,
+            left: HashMap::new(),
+            beyond: HashSet::new(),
         };
         policies.install(rules);
         policies
@@ -100,6 +108,7 @@ impl Policies {
     pub fn decide(&mut self, view: &View) -> Decisions {
         let moment = self.clock.advance(view.at);
         self.next = None;
+        self.left.clear();
         self.turn(moment);
         let parties = self.observe(view, moment);
         let claims = parties.iter().map(|party| self.select(party, moment)).collect();
@@ -114,6 +123,13 @@ impl Policies {
         Decisions { intents, totals, arming: self.arming(), bound_from_accept }
     }
 
+    /// What is wanted before anything was seen: of those to come. What the next look shows has come about in a time that nobody knows.
+    pub fn decide_unseen(&mut self, at: Duration) -> Decisions {
+        let decisions = self.decide(&View { at, connections: Vec::new() });
+        self.clock.was_unseen();
+        decisions
+    }
+
     /// The path of a subflow and whose it is, whether or not a policy wants anything of it.
     #[must_use]
     pub fn placement(&self, connection: &Connection, subflow: &Subflow) -> Placement {
@@ -122,6 +138,17 @@ impl Policies {
         let known = self.connections.get(&connection.key).and_then(ConnectionMemory::subscriber).cloned();
         let subscriber = known.unwrap_or_else(|| ConnectionMemory::of(&self.rules, connection));
         Placement { path: path.map(|path| self.rules.paths[path].name.clone()), subscriber, client }
+    }
+
+    /// The overflow policy that decides about a subflow and leaves it free.
+    #[must_use]
+    pub fn left_free(&self, key: SubflowKey) -> Option<&LeftFree> {
+        self.left.get(&key)
+    }
+
+    /// Takes in what cannot be held: it is wanted all the same, and not counted as held.
+    pub fn set_beyond(&mut self, beyond: HashSet<SubflowKey>) {
+        self.beyond = beyond;
     }
 
     /// When what is wanted may change though nothing new is seen: a schedule's or a period's edge, an `after`, `hold` or `dwell` that is over.
@@ -163,7 +190,7 @@ impl Policies {
         let mut spans: Vec<Span> = Vec::new();
         for (id, rule) in self.rules.policies.iter().enumerate() {
             let tally = &mut self.tallies[id];
-            (tally.eligible, tally.selected, tally.held) = (0, 0, 0);
+            (tally.eligible, tally.selected, tally.held, tally.beyond) = (0, 0, 0, 0);
             tally.subscribers.clear();
             // The clock may have been set back: the edge that is known says nothing about what is before it.
             if moment.gap || self.edges[id].is_none_or(|edge| moment.wall >= edge) {

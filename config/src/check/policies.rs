@@ -174,7 +174,12 @@ pub(super) fn warnings(config: &Config) -> Vec<Warning> {
         let limits_subflows = matches!(policy.action, Action::Limit { .. }) && !policy.select.paths.is_empty();
         let contract = policy.enforce == Enforce::Always;
         if limits_subflows && contract && directions(policy) != Directions::Download {
-            warn("a cap on the upload of single subflows can hold up the whole of their connection (to a tenth was seen)".to_owned());
+            let upload_alone = directions(policy) == Directions::Upload;
+            let but =
+                if upload_alone { "; where its priority can be changed, only while no other is free" } else { "" };
+            warn(format!(
+                "a cap on the upload of single subflows can hold up the whole of their connection (to a tenth was seen){but}"
+            ));
         }
         if config.steering.path_manager == PathManagement::Kernel
             && let Some(left) = left_by_kernel(policy)

@@ -137,6 +137,8 @@ fn what_a_policy_lacks_is_warned_of() {
     let upload = "path = 'lte'\naction = 'limit'\nrate = '2 Mbit/s'\nenforce = 'always'\ndirection = ";
     let warnings = policy_warnings(&policy("p", &format!("{upload}'both'")));
     assert!(matches!(warnings.as_slice(), [one] if one.contains("hold up the whole")), "{warnings:?}");
+    let warnings = policy_warnings(&policy("p", &format!("{upload}'upload'")));
+    assert!(matches!(warnings.as_slice(), [one] if one.contains("while no other is free")), "{warnings:?}");
     assert!(policy_warnings(&policy("p", &format!("{upload}'download'"))).is_empty());
     assert!(policy_warnings(&policy("p", "action = 'limit'\nrate = '2 Mbit/s'\ndirection = 'upload'")).is_empty());
 }

@@ -13,6 +13,7 @@ use super::commands::lines;
 use super::doors::{Closed, names};
 use super::engine::Engine;
 use super::now;
+use super::rehearsal::{prospects, rehearse};
 use crate::control::Answer;
 use crate::http::chain;
 
@@ -99,6 +100,8 @@ impl Engine<'_> {
         };
         let undemotable = match self.planner.undemotable() {
             0 => None,
+            1 => Some("demote in 1 of the connections: it began under another path manager (steering.path_manager = \"userspace\" is there from \
+                       the start)".to_owned()),
             count => Some(format!(
                 "demote in {count} of the connections: they began under another path manager (steering.path_manager = \"userspace\" \
                  is there from the start)"
@@ -132,16 +135,13 @@ impl Engine<'_> {
         let view = self.look(at);
         let mut policies = Policies::new(rules.unwrap_or_else(|| self.policies.rules().clone()));
         let decisions = policies.decide(&view);
-        let ops = super::rehearsal::rehearse(
-            self.possible(),
-            super::engine::settings(&self.steering, self.desk.passing),
-            &view,
-            &decisions,
-        );
+        let (abilities, settings) = (self.possible(), super::engine::settings(&self.steering, self.desk.passing));
+        let ops = rehearse(abilities, settings, &view, &decisions);
         let (names, steering) = (names(&self.steering), &self.steering);
         let options = Options { subflows: steering.subflows, lease: steering.lease, adopt: steering.adopt };
         let commands = Commands::new(&names, options);
         let lines: Vec<String> = ops.iter().flat_map(|op| lines(op, &commands)).collect();
+        let prospects = prospects(&policies, (abilities, settings), &commands, at);
         let mut text = String::new();
         for intent in &decisions.intents {
             let evidence = intent.evidence.join("; ");
@@ -158,11 +158,14 @@ impl Engine<'_> {
         if !lines.is_empty() {
             text += &format!("\nas commands:\n{}\n", lines.join("\n"));
         }
+        for prospect in &prospects {
+            text += &format!("\n{prospect}");
+        }
         let wants: Vec<_> = decisions.intents.iter().map(|intent| {
             json!({ "connection": intent.subflow.connection, "flow": intent.subflow.flow, "policy": intent.policy, "path": intent.path,
                 "subscriber": intent.subscriber, "wants": intent.hold.to_string(), "evidence": intent.evidence })
         }).collect();
-        Answer { text, values: json!({ "intents": wants, "commands": lines }) }
+        Answer { text, values: json!({ "intents": wants, "commands": lines, "prospects": prospects }) }
     }
 
     /// What could be done: what can be done, or where nothing is open yet, all there is.
@@ -183,7 +186,8 @@ impl Engine<'_> {
         if keys.is_empty() {
             return Err(Refused::Unknown(what.to_owned()));
         }
-        let explained: Vec<_> = keys.iter().map(|key| self.planner.explain(*key)).collect();
+        let explained: Vec<_> =
+            keys.iter().map(|key| self.planner.explain(*key).or_left(self.policies.left_free(*key))).collect();
         let text: Vec<_> = explained.iter().map(ToString::to_string).collect();
         Ok(Answer { text: text.join("\n"), values: json!({ "subflows": explained }) })
     }

@@ -35,6 +35,8 @@ pub(super) struct Connection {
     from_accept: bool,
     /// Since when each of its subflows has lived.
     lives: Vec<(FourTuple, Duration)>,
+    /// Since when nothing has got through one of its subflows.
+    pub(super) dead: Option<Duration>,
     /// Its subflows' priorities cannot be changed: it began under another path manager.
     pub(super) cannot_demote: Option<String>,
 }
@@ -49,6 +51,7 @@ impl Connection {
             bound: accepted,
             from_accept: accepted.is_some(),
             lives: Vec::new(),
+            dead: None,
             cannot_demote: None,
         }
     }

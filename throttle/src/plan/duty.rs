@@ -6,12 +6,11 @@ use super::Planner;
 use super::order::Ordered;
 use super::share::Portion;
 use super::subflow::Subflow;
-use crate::intent::Direction;
 use crate::op::Op;
 use crate::view::{self, SubflowKey};
 
 /// How long a subflow is let in for, and over what time it may make up for what it did not send.
-const LET_IN: Duration = Duration::from_millis(15);
+const LET_IN: Duration = Duration::from_millis(5);
 const MAKE_UP: Duration = Duration::from_millis(200);
 
 /// So often it is looked at what it has sent.
@@ -32,9 +31,7 @@ impl Planner {
             return self.demote(key, subflow, ops);
         }
         // A class at its rate would hold up what it sends at once.
-        if subflow.download.is_some() || self.is_armed(subflow) {
-            ops.push(Op::Remove { subflow: key, direction: Direction::Download });
-        }
+        self.take_out(key, subflow, ops);
         let (since, from) = *subflow.duty.get_or_insert((now, seen.sent));
         let allowed =
             |time: Duration| u64::try_from(u128::from(portion.pace) * time.as_micros() / 8_000_000).unwrap_or(u64::MAX);

@@ -1,5 +1,6 @@
 //! Why a subflow is treated as it is: the policy, the evidence, the action and its effect.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::goal::Goal;
 use super::pace::OPEN;
 use super::subflow::Subflow;
 use super::{Planner, Words};
-use crate::intent::Intent;
+use crate::intent::{Intent, LeftFree};
 use crate::view::{ConnectionKey, SubflowKey};
 use anabranch_config::Enforce;
 use anabranch_sniffer::FourTuple;
@@ -96,6 +97,17 @@ impl Planner {
         }
     }
 
+    /// Subflows that are to be demoted or closed, and cannot be: their connections began under another path manager.
+    #[must_use]
+    pub fn beyond(&self) -> HashSet<SubflowKey> {
+        let refuses = |key: &SubflowKey| {
+            self.connections.get(&key.connection).is_some_and(|connection| connection.cannot_demote.is_some())
+        };
+        let wants = |subflow: &Subflow| matches!(subflow.goal, Goal::Backup | Goal::Closed) && !subflow.closed;
+        let is = |(key, subflow): &(&SubflowKey, &Subflow)| wants(subflow) && !subflow.is_touched() && refuses(key);
+        self.subflows.iter().filter(is).map(|(key, _)| *key).collect()
+    }
+
     fn totals_of(&self, connection: ConnectionKey) -> Vec<String> {
         let of = self.totals.iter().filter(|((key, _), _)| *key == connection);
         of.map(|((_, direction), (bucket, rate))| {
@@ -109,6 +121,21 @@ impl Planner {
     #[must_use]
     pub fn undemotable(&self) -> usize {
         self.connections.values().filter(|connection| connection.cannot_demote.is_some()).count()
+    }
+}
+
+impl Explanation {
+    /// The same with the policy that decides about it and leaves it free, where none wants anything of it.
+    #[must_use]
+    pub fn or_left(mut self, left: Option<&LeftFree>) -> Self {
+        if let (None, Some(left)) = (&self.policy, left) {
+            (self.path, self.subscriber) = (Some(left.path.clone()), Some(left.subscriber.clone()));
+            self.policy = Some(left.policy.clone());
+            self.wants = Some(left.wants.to_owned());
+            self.contract = left.enforce == Enforce::Always;
+            self.evidence = left.evidence.to_vec();
+        }
+        self
     }
 }
 
@@ -135,7 +162,9 @@ impl Subflow {
                 Goal::Rate { .. } if self.waits => {
                     "demoted until there is a place: too many share the rate (MP_PRIO)".to_owned()
                 }
-                Goal::Rate { .. } if self.paced.is_none() => "demoted until it has drained (MP_PRIO)".to_owned(),
+                Goal::Rate { .. } if self.paced.is_none() && !self.aside => {
+                    "demoted until it has drained (MP_PRIO)".to_owned()
+                }
                 _ if self.is_unanswered() => {
                     "demoted until its client has given a sign of life (SO_KEEPALIVE; nothing was heard of it)"
                         .to_owned()
@@ -181,6 +210,11 @@ impl Subflow {
     }
 }
 
+/// So many times, in words.
+pub(super) fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "subflow {} of connection {}", self.flow, self.connection)?;
@@ -205,12 +239,12 @@ impl fmt::Display for Explanation {
             let mbit = |rate: f64| rate / 1e6;
             writeln!(
                 f,
-                "  measured: {:.2} Mbit/s held, {:.2} free, {:.2} in all; the free ones carried {:.2} at their best lately; rolled back {} times",
+                "  measured: {:.2} Mbit/s held, {:.2} free, {:.2} in all; the free ones carried {:.2} at their best lately; rolled back {}",
                 mbit(measured.held),
                 mbit(measured.free),
                 mbit(measured.total),
                 mbit(measured.reference),
-                measured.rolled_back
+                times(measured.rolled_back)
             )?;
         }
         self.totals.iter().try_for_each(|total| writeln!(f, "  its connection: {total}"))?;

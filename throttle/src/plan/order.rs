@@ -12,9 +12,9 @@ impl Ordered {
         self.0.push((stage(&op), op));
     }
 
-    /// Adds one that gives a connection back what it needs now.
+    /// Adds one that gives a connection back what it needs now, or the pace to be given back with.
     pub(super) fn push_first(&mut self, op: Op) {
-        self.0.push((u8::from(!matches!(op, Op::Promote(_))), op));
+        self.0.push((u8::from(!matches!(op, Op::Promote(_) | Op::Pace { .. })), op));
     }
 
     /// In order; of one stage as they came.

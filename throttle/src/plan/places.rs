@@ -18,7 +18,7 @@ use crate::view::SubflowKey;
 /// What a place is worth at least: the 8 KiB that a socket takes at once are through in a quarter of a second.
 ///
 /// Units:  bit/s of payload
-const WORTH: u64 = 250_000;
+pub(super) const WORTH: u64 = 250_000;
 
 /// A rate that is shared.
 #[derive(Default)]

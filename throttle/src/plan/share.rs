@@ -51,6 +51,10 @@ pub(super) struct Portion {
     ///
     /// Units:  bit/s
     pub(super) pace: u64,
+    /// Payload for all of them together.
+    ///
+    /// Units:  bit/s
+    pub(super) rate: u64,
 }
 
 /// What of a rate on the wire is payload.
@@ -110,7 +114,8 @@ impl Planner {
                 ops.push(Op::SetClass { slot, ceiling });
             }
             let sharers = if active == 0 { all } else { active };
-            portions.insert(key, Portion { slot, pace: (payload(wanted.rate) / sharers.max(1)).max(LEAST) });
+            let rate = payload(wanted.rate);
+            portions.insert(key, Portion { slot, pace: (rate / sharers.max(1)).max(LEAST), rate });
         }
         self.pool.portions = portions;
     }

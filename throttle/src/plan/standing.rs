@@ -38,6 +38,7 @@ impl Planner {
 
     /// Rates of whole connections.
     pub(super) fn totals(&mut self, decisions: &Decisions, ops: &mut Ordered) {
+        self.tally_totals(decisions);
         let mut wanted = BTreeMap::new();
         if self.abilities.proxy {
             for total in &decisions.totals {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Planner;
-use super::goal::Goal;
+use super::goal::{Goal, is_dead};
 use super::order::Ordered;
 use super::pace::LITTLE;
 use super::share::Portion;
-use super::subflow::Subflow;
+use super::subflow::{DRAINED, Subflow};
 use crate::intent::{Ceiling, ClassKey, Direction};
 use crate::op::{Op, Slot};
 use crate::rung::Rung;
@@ -33,7 +33,9 @@ impl Planner {
                 .collect();
             let count = connection.subflows.iter().map(|one| one.download.saturating_add(one.upload)).sum();
             let now = self.now;
-            self.connection(connection.key).look(count, now);
+            let known = self.connection(connection.key);
+            known.look(count, now);
+            known.dead = connection.subflows.iter().any(is_dead).then(|| known.dead.unwrap_or(now));
             for (key, seen) in connection.keyed() {
                 let Some(subflow) = self.subflows.get_mut(&key) else { continue };
                 subflow.look(seen, self.now);
@@ -83,8 +85,11 @@ impl Planner {
                 if may_promote && self.is_unproven(key, subflow) {
                     self.ask(key, subflow, LITTLE, ops);
                 } else {
+                    let slowly = self.lets_in_slowly(key, seen, subflow, ops);
                     subflow.release(key, may_promote, ops);
-                    self.let_off(key, subflow, ops);
+                    if !slowly {
+                        self.let_off(key, subflow, ops);
+                    }
                 }
                 if seen.kind != Some(SubflowKind::Initial) && subflow.download.is_none() && self.is_armed(subflow) {
                     ops.push_first(Op::Remove { subflow: key, direction: Direction::Download });
@@ -99,13 +104,40 @@ impl Planner {
             Goal::Rate { download, upload } => {
                 match download.and_then(|rate| self.portion(&rate)) {
                     Some(portion) => self.hold(key, seen, (subflow, portion), ops),
-                    None => remove(key, subflow, Direction::Download, ops),
+                    None => {
+                        remove(key, subflow, Direction::Download, ops);
+                        self.set_aside(key, seen, subflow, ops);
+                    }
                 }
                 match upload.and_then(|rate| self.portion(&rate)?.slot) {
+                    // What its client had sent before it heard of that is not to wait behind a cap: 5 MB took a fifth longer.
+                    Some(_) if subflow.aside && subflow.upload.is_none() && self.now < subflow.since + DRAINED => {
+                        self.due(subflow.since + DRAINED);
+                    }
                     Some(slot) => self.put(key, subflow, (Direction::Upload, slot), ops),
                     None => remove(key, subflow, Direction::Upload, ops),
                 }
             }
+        }
+    }
+
+    /// One of which no more is held than what comes from its client: a backup while a free one carries that. What was held towards the
+    /// client before is let go.
+    fn set_aside(&mut self, key: SubflowKey, seen: &view::Subflow, subflow: &Subflow, ops: &mut Ordered) {
+        if subflow.aside {
+            self.demote(key, subflow, ops);
+            self.unpace_once_drained(key, seen, subflow, ops);
+            return;
+        }
+        if subflow.demoted.is_some() {
+            ops.push(Op::Promote(key));
+        }
+        self.let_off(key, subflow, ops);
+    }
+
+    fn unpace_once_drained(&self, key: SubflowKey, seen: &view::Subflow, subflow: &Subflow, ops: &mut Ordered) {
+        if subflow.paced.is_some() && subflow.demoted.is_some() && subflow.is_drained(seen, self.now) {
+            ops.push(Op::Unpace(key));
         }
     }
 
@@ -122,15 +154,17 @@ impl Planner {
     fn back_up(&self, key: SubflowKey, seen: &view::Subflow, subflow: &mut Subflow, ops: &mut Ordered) {
         subflow.start_over();
         self.demote(key, subflow, ops);
-        if subflow.paced.is_some() && subflow.demoted.is_some() && subflow.is_drained(seen, self.now) {
-            ops.push(Op::Unpace(key));
-        }
+        self.unpace_once_drained(key, seen, subflow, ops);
         // Nothing is in the way of what it has still to send.
-        if subflow.download.is_none() && self.is_armed(subflow) {
+        self.take_out(key, subflow, ops);
+        remove(key, subflow, Direction::Upload, ops);
+    }
+
+    /// Takes what goes to its client out of any class, be it one that a rule of the kernel's put it into.
+    pub(super) fn take_out(&self, key: SubflowKey, subflow: &Subflow, ops: &mut Ordered) {
+        if subflow.download.is_some() || self.is_armed(subflow) {
             ops.push(Op::Remove { subflow: key, direction: Direction::Download });
         }
-        remove(key, subflow, Direction::Download, ops);
-        remove(key, subflow, Direction::Upload, ops);
     }
 
     pub(super) fn demote(&self, key: SubflowKey, subflow: &Subflow, ops: &mut Ordered) {

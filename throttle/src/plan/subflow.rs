@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Words;
-use super::goal::Goal;
+use super::goal::{Goal, is_dead};
 use super::order::Ordered;
 use super::share::on_wire;
 use crate::intent::{Direction, Intent};
@@ -24,7 +24,7 @@ use anabranch_config::Enforce;
 use retry::Failed;
 
 /// Where nobody can tell whether a demoted subflow has drained, it has after so long.
-const DRAINED: Duration = Duration::from_millis(400);
+pub(super) const DRAINED: Duration = Duration::from_millis(400);
 
 /// One that has not drained by then is dead rather than slow: it is not looked at every few milliseconds any more.
 const DRAINING: Duration = Duration::from_secs(2);
@@ -82,6 +82,8 @@ pub(super) struct Subflow {
     pub(super) goal: Goal,
     /// The last intent about it.
     pub(super) intent: Option<Intent>,
+    /// The policy by which it is held, for the count of that.
+    pub(super) held_by: Option<Words>,
     /// Why it is not as its policy wants.
     pub(super) why: Option<Words>,
     /// Since when it is aimed at that.
@@ -95,6 +97,8 @@ pub(super) struct Subflow {
     /// When something was heard of its client last, where that is known.
     heard: Option<Duration>,
     counted: u64,
+    /// For a while nothing got through it.
+    pub(super) was_dead: bool,
     pub(super) closed: bool,
     /// What a rule of the kernel's may have put it into has been taken back, if that was to be.
     pub(super) disarmed: bool,
@@ -108,6 +112,8 @@ pub(super) struct Subflow {
     pub(super) opened_at: Option<Duration>,
     /// No other subflow of the connection would carry what it does not: to demote it changes nothing.
     pub(super) alone: bool,
+    /// It is a backup besides, for as long as a free one carries what its client sends.
+    pub(super) aside: bool,
     /// Without demotion: it is on its way down to its pace.
     pub(super) eases: bool,
     /// Too many share its rate: it stays demoted until there is a place. And when that turned last.
@@ -125,6 +131,7 @@ impl Subflow {
         Self {
             goal: Goal::Free,
             intent: None,
+            held_by: None,
             why: None,
             since: now,
             demoted: None,
@@ -134,6 +141,7 @@ impl Subflow {
             moved: Duration::ZERO,
             heard: None,
             counted: 0,
+            was_dead: false,
             closed: false,
             disarmed: false,
             failed: BTreeMap::new(),
@@ -142,6 +150,7 @@ impl Subflow {
             duty: None,
             opened_at: None,
             alone: false,
+            aside: false,
             eases: false,
             waits: false,
             turned: Duration::ZERO,
@@ -230,6 +239,7 @@ impl Subflow {
         if count > self.counted {
             (self.counted, self.moved) = (count, now);
         }
+        self.was_dead |= is_dead(view);
         self.heard = view.heard.map(|ago| now.saturating_sub(ago));
         self.measure(view.download, now);
         let Some(since) = self.demoted.filter(|since| now.saturating_sub(*since) > FRESH) else { return };

@@ -1,6 +1,7 @@
 mod abilities;
 mod effect;
 mod failures;
+mod happened;
 mod ladder;
 mod places;
 mod properties;

@@ -21,6 +21,8 @@ pub(crate) struct Moment {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
     last: Option<Moment>,
+    /// At the last moment nobody looked.
+    unseen: bool,
 }
 
 impl Clock {
@@ -33,13 +35,18 @@ impl Clock {
             None => Moment { wall, now: Duration::ZERO, step: Duration::ZERO, gap: true },
             Some(last) => {
                 let step = wall.checked_sub(last.wall);
-                let gap = step.is_none_or(|step| step > Self::LONGEST);
+                let gap = std::mem::take(&mut self.unseen) || step.is_none_or(|step| step > Self::LONGEST);
                 let step = if gap { Duration::ZERO } else { step.unwrap_or_default() };
                 Moment { wall, now: last.now.saturating_add(step), step, gap }
             }
         };
         self.last = Some(moment);
         moment
+    }
+
+    /// At the last moment nobody looked: growth from then on tells no rate.
+    pub(crate) const fn was_unseen(&mut self) {
+        self.unseen = true;
     }
 
     /// The last moment.

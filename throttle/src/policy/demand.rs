@@ -15,7 +15,7 @@ use super::observe::{Party, Seen};
 use super::overflow::{Demand, Fill, Lesson, Overflow, Terms};
 use super::rules::{Act, PathId, RuleId};
 use super::words;
-use crate::intent::{Ceiling, ClassKey, Direction, Hold, Scope};
+use crate::intent::{Ceiling, ClassKey, Direction, Hold, LeftFree, Scope};
 
 /// The subflows before each subscriber's door, by the cost of the path first, so that cheaper paths come first.
 type Groups = BTreeMap<(u32, RuleId, PathId), HashMap<Arc<str>, Vec<Member>>>;
@@ -37,6 +37,10 @@ struct Member {
     seen: usize,
     cheaper: bool,
 }
+
+/// What is wanted of a subflow that is left free.
+const IS_OPEN: &str = "nothing, it is open";
+const NO_CHEAPER: &str = "nothing, the connection has no cheaper way";
 
 impl Policies {
     /// Decides about every subflow that an overflow policy has.
@@ -73,10 +77,19 @@ impl Policies {
             self.prove(&lines, &subscriber, direction);
         }
         let why = self.why(&demands.0, &lines, open.map(|since| moment.now.saturating_sub(since)));
+        let why: Arc<[String]> = why.into();
         for member in members {
             let bare = self.bare(&parties[member.party], (rule, path), member.cheaper, moment.now);
             let wanted = match (bare, open, limit) {
-                (true, ..) | (false, Some(_), None) => continue,
+                (true, ..) | (false, Some(_), None) => {
+                    let wants = if bare { NO_CHEAPER } else { IS_OPEN };
+                    let (policy, path) = (&self.rules.policies[rule], self.rules.paths[path].name.clone());
+                    let (name, subscriber) = (policy.name.clone(), subscriber.clone());
+                    let (enforce, evidence) = (policy.enforce, why.clone());
+                    let left = LeftFree { policy: name, path, subscriber, enforce, wants, evidence };
+                    self.left.insert(parties[member.party].subflows[member.seen].key, left);
+                    continue;
+                }
                 (false, None, _) => Hold::Backup,
                 (false, Some(_), Some(rate)) => {
                     let policy = self.rules.policies[rule].name.clone();
@@ -86,7 +99,7 @@ impl Policies {
                     Hold::Rate { download: Some((class, ceiling)), upload: None }
                 }
             };
-            holds.set(member.party, member.seen, Held { rule, hold: wanted, why: why.clone() });
+            holds.set(member.party, member.seen, Held { rule, hold: wanted, why: why.to_vec() });
         }
     }
 

@@ -143,9 +143,13 @@ impl Policies {
                 let mut evidence = self.evidence(held.rule, party, Some(seen));
                 evidence.extend(held.why);
                 let tally = &mut self.tallies[held.rule];
-                tally.held += 1;
-                let moved = seen.pulse.downloaded.saturating_add(seen.pulse.uploaded);
-                tally.bytes = tally.bytes.saturating_add(moved);
+                if self.beyond.contains(&seen.key) {
+                    tally.beyond += 1;
+                } else {
+                    tally.held += 1;
+                    let moved = seen.pulse.downloaded.saturating_add(seen.pulse.uploaded);
+                    tally.bytes = tally.bytes.saturating_add(moved);
+                }
                 let rule = &self.rules.policies[held.rule];
                 intents.push(Intent {
                     subflow: seen.key,

@@ -28,6 +28,8 @@ pub struct PolicyLine {
     pub subflows: usize,
     /// Those of them that it holds now; the others are free under it.
     pub held: usize,
+    /// Those of them that it would hold and that cannot be: `policy explain` says why of each.
+    pub cannot_be_held: usize,
     /// The subscribers whose these are.
     pub subscribers: usize,
     /// Payload that subflows moved while held by it.
@@ -47,6 +49,18 @@ impl Policies {
         (0..self.rules.policies.len()).map(|id| self.line(id)).collect()
     }
 
+    /// What they are called.
+    pub fn names(&self) -> impl Iterator<Item = Arc<str>> {
+        self.rules.policies.iter().map(|rule| rule.name.clone())
+    }
+
+    /// Payload that subflows moved while held by each, by name.
+    ///
+    /// Units:   bytes
+    pub fn moved(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
+        self.rules.policies.iter().zip(&self.tallies).map(|(rule, tally)| (rule.name.clone(), tally.bytes))
+    }
+
     fn line(&self, id: RuleId) -> PolicyLine {
         let (rule, tally) = (&self.rules.policies[id], &self.tallies[id]);
         PolicyLine {
@@ -58,6 +72,7 @@ impl Policies {
             state: self.state(id),
             subflows: tally.selected,
             held: tally.held,
+            cannot_be_held: tally.beyond,
             subscribers: tally.subscribers.len(),
             bytes: tally.bytes,
             next_change: self.edges[id],
@@ -69,6 +84,10 @@ impl Policies {
         let plural = |count: usize| if count == 1 { "1 subflow".to_owned() } else { format!("{count} subflows") };
         if !self.active[id] {
             return "not at this time".to_owned();
+        }
+        if tally.beyond > 0 {
+            let beyond = format!("{} that cannot be held", plural(tally.beyond));
+            return if tally.held == 0 { beyond } else { format!("holds {}, and {beyond}", plural(tally.held)) };
         }
         match (tally.held, tally.selected, tally.eligible) {
             (0, 0, 0) => "no subflow that it selects, or an earlier policy decides".to_owned(),

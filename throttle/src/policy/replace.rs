@@ -79,6 +79,7 @@ impl Policies {
         self.by_path = (0..rules.paths.len()).map(about).collect();
         self.paths = vec![PathMemory::new(); rules.paths.len()];
         self.tallies = vec![Tally::default(); rules.policies.len()];
+        self.left.clear();
         self.active = vec![false; rules.policies.len()];
         self.edges = vec![None; rules.policies.len()];
         self.rules = rules;

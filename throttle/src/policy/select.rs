@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) selected: usize,
     /// Of them, those held.
     pub(crate) held: usize,
+    /// Of them, those that would be and cannot be.
+    pub(crate) beyond: usize,
     /// Whose they are.
     pub(crate) subscribers: HashSet<Arc<str>>,
     /// Payload that subflows moved while held, since the policy is there.

@@ -1,6 +1,7 @@
 mod world;
 
 mod arming;
+mod example;
 mod overflow;
 mod properties;
 mod select;

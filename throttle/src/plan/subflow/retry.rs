@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::explain::times;
 use super::{Put, Subflow};
 use crate::intent::Direction;
 use crate::op::Op;
@@ -29,7 +30,7 @@ impl Subflow {
 
     /// Everything that failed, in words.
     pub(in crate::plan) fn failures(&self) -> impl Iterator<Item = String> {
-        self.failed.iter().map(|(op, failed)| format!("{op} failed {} times: {}", failed.count, failed.message))
+        self.failed.iter().map(|(op, failed)| format!("{op} failed {}: {}", times(failed.count), failed.message))
     }
 
     /// Until when an operation is not tried again.

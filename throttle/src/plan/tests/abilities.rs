@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::*;
-use crate::intent::Direction;
+use crate::intent::{Direction, LeftFree};
 use crate::op::{Abilities, Op};
 
 /// Without a priority to change: little unsent first, then down by halves, and the class last.
@@ -160,4 +160,52 @@ fn a_connection_that_refuses_priorities_is_eased() {
     assert_eq!(world.rate(subflows[0], seconds(1)), 1);
     assert!(world.planner.explain(subflows[0]).but.iter().any(|but| but.contains("priority")));
     assert_eq!(world.planner.undemotable(), 1);
+}
+
+/// What is wanted of such a connection and is not done is told apart from what is held.
+#[test]
+fn what_can_be_neither_demoted_nor_closed_is_beyond() {
+    for want in [Wanted::Backup, Wanted::Closed] {
+        let mut world = World::new(ALL);
+        let subflows = world.connect(&[0, 1]);
+        world.run(seconds(1));
+        world.fates.insert("demote", Fate::Fails);
+        world.wants[0] = steer(Wanted::Backup);
+        world.turn();
+        assert!(world.planner.beyond().is_empty(), "it may work yet");
+        world.run(seconds(6));
+        world.wants[0] = steer(want);
+        world.run(seconds(1));
+        assert_eq!(world.planner.beyond().into_iter().collect::<Vec<_>>(), [subflows[0]], "{want:?}");
+        world.wants[0] = None;
+        world.run(seconds(1));
+        assert!(world.planner.beyond().is_empty(), "{want:?}");
+    }
+    let mut world = World::new(ALL);
+    world.connect(&[0, 1]);
+    world.wants[0] = steer(Wanted::Backup);
+    world.run(seconds(1));
+    assert!(world.planner.beyond().is_empty(), "it is held");
+}
+
+/// A policy that has a subflow and is open is named; what another one wants goes before.
+#[test]
+fn what_is_left_free_is_explained_by_the_policy_that_leaves_it() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0, 1]);
+    world.wants[0] = steer(Wanted::Backup);
+    world.run(seconds(1));
+    let left = LeftFree {
+        policy: "spare".into(),
+        path: "lte".into(),
+        subscriber: "10.1.0.2".into(),
+        enforce: anabranch_config::Enforce::Steer,
+        wants: "nothing, it is open",
+        evidence: ["open for 5.8 s".to_owned()].into(),
+    };
+    let said = |key, left| world.planner.explain(key).or_left(left).to_string();
+    let open = "  path lte, subscriber 10.1.0.2\n  policy \"spare\" (steers): nothing, it is open\n  because open for 5.8 s\n  action: nothing";
+    assert!(said(subflows[1], Some(&left)).contains(open), "{}", said(subflows[1], Some(&left)));
+    assert!(said(subflows[1], None).contains("no policy wants anything of it"));
+    assert_eq!(said(subflows[0], Some(&left)), said(subflows[0], None));
 }

@@ -237,6 +237,31 @@ fn a_contract_holds_the_last_subflow_too() {
     }
 }
 
+/// A cap on what comes from a client holds up its whole connection: the client sends over a free one while there is one.
+#[test]
+fn a_contract_about_uploads_sets_its_subflow_aside_while_another_is_free() {
+    let mut world = World::new(ALL);
+    let subflows = world.connect(&[0, 1]);
+    world.wants[0] = always(Wanted::Upload(2));
+    world.turn();
+    assert_eq!((world.kernel.demoted.len(), world.kernel.elements.len()), (1, 0), "what is on its way is let through");
+    world.run(seconds(2));
+    assert!(world.kernel.demoted.contains(&subflows[0]));
+    assert_eq!(world.kernel.elements.keys().filter(|(key, _)| *key == subflows[0]).count(), 1, "the cap is behind it");
+    let words = world.planner.explain(subflows[0]).to_string();
+    assert!(words.contains("demoted (MP_PRIO), upload in class") && words.contains("over the free one"), "{words}");
+    // With both held none is the free one, and neither is a backup.
+    world.wants[1] = always(Wanted::Upload(2));
+    world.run(seconds(2));
+    assert_eq!((world.kernel.demoted.len(), world.kernel.elements.len()), (0, 2));
+    world.wants[1] = None;
+    world.run(seconds(2));
+    assert_eq!(world.kernel.demoted.len(), 1);
+    world.kill(subflows[1]);
+    world.run(seconds(2));
+    assert_eq!((world.kernel.demoted.len(), world.kernel.elements.len()), (0, 1), "the last one carries, at its rate");
+}
+
 /// Held again only when another one has lived for a while: one that comes and goes does not make it flap, and one that has just come
 /// is still finding its rate.
 #[test]
@@ -417,4 +442,29 @@ fn what_was_not_silent_is_not_asked() {
     let (mut world, subflows) = was_backup();
     world.turn();
     assert!(!world.kernel.demoted.contains(&subflows[0]) && world.kernel.paced.is_empty());
+}
+
+/// The kernel sends again as a whole only if the way that is left does not count as stale, which it finds out while that one is busy.
+#[test]
+fn what_was_dead_itself_is_let_in_slowly_when_the_other_one_dies() {
+    for was_dead in [true, false] {
+        let mut world = World::new(ALL);
+        let subflows = world.connect(&[0, 1]);
+        world.run(seconds(1));
+        world.wants[1] = steer(Wanted::Backup);
+        world.run(seconds(1));
+        world.subflow(subflows[1]).timeouts = u32::from(was_dead);
+        world.run(seconds(1));
+        world.subflow(subflows[1]).timeouts = 0;
+        world.run(seconds(2));
+        assert!(world.kernel.demoted.contains(&subflows[1]) && world.kernel.paced.is_empty());
+        world.subflow(subflows[0]).timeouts = 1;
+        world.turn();
+        assert!(!world.kernel.demoted.contains(&subflows[1]));
+        assert_eq!(world.kernel.paced.get(&subflows[1]), was_dead.then_some(&4_000_000));
+        world.run(millis(600));
+        assert_eq!(world.kernel.paced.get(&subflows[1]), was_dead.then_some(&4_000_000));
+        world.run(millis(200));
+        assert!(world.kernel.paced.get(&subflows[1]).is_none_or(|rate| *rate > 1_000_000_000));
+    }
 }

@@ -1,6 +1,7 @@
 //! A rate too small for all that share it goes to as many as can use it.
 
 use super::world::*;
+use crate::intent::Direction;
 use crate::view::SubflowKey;
 
 /// Fifty connections that share 2 Mbit/s: seven times 250 kbit/s.
@@ -97,4 +98,22 @@ fn who_waits_is_not_paced_to_a_crawl() {
     world.run(seconds(1));
     assert!(!world.kernel.demoted.contains(&subflows[0]));
     assert_eq!(world.kernel.paced[&subflows[0]], 282_000);
+}
+
+/// What the kernel gives a backup when nothing else gets through would stand in a class of such a rate, and be overtaken.
+#[test]
+fn who_has_no_place_is_in_no_class_unless_by_contract() {
+    for (want, inside) in
+        [(steer(Wanted::Kbit(64)), false), (steer(Wanted::Kbit(300)), true), (always(Wanted::Kbit(64)), true)]
+    {
+        let mut world = World::new(ALL);
+        let held = world.connect(&[0, 1])[0];
+        world.run(seconds(1));
+        world.wants[0] = want.clone();
+        world.run(seconds(2));
+        assert_eq!(world.kernel.elements.contains_key(&(held, Direction::Download)), inside, "{want:?}");
+        world.wants[0] = steer(Wanted::Rate(2));
+        world.run(seconds(2));
+        assert!(world.kernel.elements.contains_key(&(held, Direction::Download)));
+    }
 }

@@ -34,7 +34,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         Just(Wanted::Backup),
         Just(Wanted::Closed),
         (1u64..30).prop_map(Wanted::Rate),
-        (1u64..30).prop_map(Wanted::Both)
+        (1u64..30).prop_map(Wanted::Both),
+        (1u64..30).prop_map(Wanted::Upload)
     ]
 }
 
@@ -80,6 +81,8 @@ struct Watch {
     owners: BTreeMap<Slot, ClassKey>,
     /// When something failed last: what is not given back yet may wait for another try.
     failed: Option<Duration>,
+    /// The kernel once said of what is there that it is gone: nobody can know what it holds.
+    misled: bool,
 }
 
 /// No pause after a failure is longer.
@@ -89,7 +92,7 @@ impl Watch {
     fn new(abilities: Abilities, passing: bool) -> Self {
         let mut world = World::new(abilities);
         world.passing = passing;
-        Self { world, owners: BTreeMap::new(), failed: None }
+        Self { world, owners: BTreeMap::new(), failed: None, misled: false }
     }
 
     fn key(&self, conn: usize, sub: usize) -> Option<SubflowKey> {
@@ -97,6 +100,7 @@ impl Watch {
     }
 
     fn happen(&mut self, event: Event) -> Result<(), TestCaseError> {
+        self.misled |= matches!(event, Event::Fate(_, Some(Fate::Gone)));
         let key = match event {
             Event::Kill(conn, sub)
             | Event::TimesOut(conn, sub, _)
@@ -205,14 +209,19 @@ impl Watch {
         Ok(())
     }
 
-    /// Under `steer` no connection is left without a live subflow that nobody holds.
+    /// Under `steer` no connection is left without a live subflow that nobody holds, or that is let in slowly because another one is dead.
     fn check_ways_out(&self, view: &View) -> Result<(), TestCaseError> {
         let kernel = &self.world.kernel;
+        let dead = |key: &SubflowKey| {
+            let one = view.connections.iter().find(|one| one.key == key.connection);
+            one.is_some_and(|one| one.keyed().any(|(other, seen)| other != *key && seen.timeouts > 0))
+        };
         let held = |key: &SubflowKey| {
             let elements =
                 [Direction::Download, Direction::Upload].map(|way| kernel.elements.contains_key(&(*key, way)));
             // What is being let off has its whole rate already.
-            let paced = kernel.paced.get(key).is_some_and(|rate| *rate < 1_000 * MBIT);
+            let slowly = |rate: u64| rate == 4 * MBIT && dead(key);
+            let paced = kernel.paced.get(key).is_some_and(|rate| *rate < 1_000 * MBIT && !slowly(*rate));
             kernel.demoted.contains(key) || paced || elements.contains(&true)
         };
         for connection in &view.connections {
@@ -226,7 +235,7 @@ impl Watch {
                 .keyed()
                 .any(|(key, seen)| seen.is_live() && seen.verified && !seen.backup_by_client && !held(&key));
             let is_held = connection.keyed().any(|(key, _)| held(&key));
-            prop_assert!(way_out || !is_held, "no way out of {:?}", connection.key);
+            prop_assert!(way_out || !is_held || self.misled, "no way out of {:?}", connection.key);
         }
         Ok(())
     }
@@ -306,6 +315,8 @@ proptest! {
             }
         }
         let fate = if gone { Fate::Gone } else { Fate::Fails };
+        // Where a promotion never succeeds there may be no way out: here only how often it is tried counts.
+        watch.misled = true;
         watch.world.fates = kinds.iter().map(|kind| (KINDS[*kind], fate)).collect();
         let before = watch.world.log.len();
         watch.happen(Event::Run(20_000))?;

@@ -37,6 +37,8 @@ pub(super) enum Wanted {
     Kbit(u64),
     /// So many Mbit/s each connection, from the client as well.
     Both(u64),
+    /// So many Mbit/s each connection, from the client alone.
+    Upload(u64),
 }
 
 /// What becomes of operations of one kind.
@@ -211,6 +213,7 @@ impl World {
         let scope = match self.wants[path(key)].as_ref()?.hold {
             Wanted::Rate(_) | Wanted::Kbit(_) if direction == Direction::Download => Scope::Policy,
             Wanted::Both(_) => Scope::Connection(key.connection),
+            Wanted::Upload(_) if direction == Direction::Upload => Scope::Connection(key.connection),
             _ => return None,
         };
         Some(ClassKey { policy: self.policy(key), scope, direction })
@@ -235,6 +238,7 @@ impl World {
                     let rate = BitRate::from_bits_per_second(rate * 1000).unwrap();
                     Hold::Rate { download: of_rate(Direction::Download, rate), upload: None }
                 }
+                Wanted::Upload(mbit) => Hold::Rate { download: None, upload: of(Direction::Upload, mbit) },
                 Wanted::Both(mbit) => {
                     Hold::Rate { download: of(Direction::Download, mbit), upload: of(Direction::Upload, mbit) }
                 }

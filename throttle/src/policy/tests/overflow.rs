@@ -436,3 +436,29 @@ fn a_path_that_others_crowd_is_full_for_everybody() {
     world.run(60);
     assert_eq!(world.changes, 0);
 }
+
+#[test]
+fn the_policy_that_leaves_a_subflow_free_says_so_and_why() {
+    let mut world = world();
+    let one = world.connect(&[DSL, LTE]);
+    let key = |world: &World, address: &str| {
+        let (key, _) = world.conns[one].view.keyed().find(|(_, seen)| seen.client().ip() == ip(address)).unwrap();
+        key
+    };
+    let (dsl, lte) = (key(&world, DSL), key(&world, LTE));
+    world.tick(100);
+    assert_eq!(world.policies.left_free(lte), None, "it is held");
+    world.conns[one].download.demand = 60 * MBIT;
+    world.run(3);
+    let left = world.policies.left_free(lte).unwrap();
+    assert_eq!((&*left.policy, &*left.path, &*left.subscriber), ("spare", "lte", "10.1.0.2"));
+    assert!(left.evidence[0].starts_with("dsl carries ") && left.evidence[1].starts_with("open for "), "{left:?}");
+    assert_eq!(world.policies.left_free(dsl), None, "no policy has it");
+    assert_eq!(left.wants, "nothing, it is open");
+    world.subflow(one, DSL).backup_by_client = true;
+    world.run(10);
+    assert_eq!(world.policies.left_free(lte).unwrap().wants, "nothing, the connection has no cheaper way");
+    // What was in force before says nothing.
+    world.policies.replace(rules(paths(), Vec::new()));
+    assert_eq!(world.policies.left_free(lte), None);
+}

@@ -325,6 +325,18 @@ fn what_was_before_a_long_pause_is_no_measure() {
     assert_eq!(world.hold(one, LTE), None);
 }
 
+/// A policy that comes to connections that live: what they have moved was not moved in the moment since.
+#[test]
+fn what_was_moved_before_anybody_looked_is_no_rate() {
+    let mut world = World::new(configured(&format!("{PLACES}load_above = 80")));
+    let one = world.connect(&[DSL, LTE]);
+    world.subflow(one, LTE).download = 3_000_000;
+    world.policies.decide_unseen(world.at);
+    world.tick(5);
+    let loads: Vec<u64> = world.policies.paths.iter().map(|path| path.load()).collect();
+    assert!(loads.iter().all(|load| *load < 1_000_000), "{loads:?}");
+}
+
 #[test]
 fn a_slow_path_is_tried_again_ever_less_often() {
     let mut world = World::new(configured(&format!("{PLACES}rtt_above = \"100 ms\"")));
@@ -490,4 +502,25 @@ fn lines_say_how_each_policy_is() {
     );
     assert_eq!((lines[1].subscribers, &*lines[1].action, lines[1].enforce), (1, "backup", "steer"));
     assert_eq!(lines[1].paths, [Arc::<str>::from("lte")]);
+}
+
+#[test]
+fn what_cannot_be_held_is_not_counted_as_held() {
+    let mut world = World::new(rules(paths(), vec![backup("first")]));
+    let (one, two) = (world.connect(&[DSL, LTE]), world.connect(&["10.1.0.3", "10.2.0.3"]));
+    let key = |world: &World, conn: usize| world.conns[conn].view.keyed().nth(1).unwrap().0;
+    let said = |world: &World| {
+        let line = &world.policies.lines()[0];
+        (line.active, line.state.clone(), line.subflows, line.held, line.cannot_be_held, line.bytes)
+    };
+    world.policies.set_beyond([key(&world, one), key(&world, two)].into());
+    world.subflow(one, LTE).download += 1000;
+    world.tick(100);
+    world.subflow(one, LTE).download += 1000;
+    world.tick(100);
+    assert_eq!(said(&world), (false, "2 subflows that cannot be held".to_owned(), 2, 0, 2, 0));
+    assert_eq!(world.hold(one, LTE), Some(&Hold::Backup), "it is wanted all the same");
+    world.policies.set_beyond([key(&world, one)].into());
+    world.tick(100);
+    assert_eq!(said(&world), (true, "holds 1 subflow, and 1 subflow that cannot be held".to_owned(), 2, 1, 1, 0));
 }
