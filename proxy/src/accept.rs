@@ -81,7 +81,9 @@ fn welcome(worker: &Arc<Worker>, door: Arc<Door>, stream: TcpStream, peer: Socke
             let arrival = shared.witness.judge(stream.as_fd(), mptcp);
             Metrics::count(&shared.metrics.accepted, arrival.as_label());
             let accepted = Accepted { stream, peer, arrival, permit };
-            worker.sessions.spawn(stack::run(worker.clone(), door, accepted));
+            if let Some(session) = stack::begin(worker, door, accepted) {
+                worker.sessions.spawn(session);
+            }
         }
         Err(refused) => turn_away(worker, &door, stream, peer, refused),
     }
@@ -96,7 +98,7 @@ fn turn_away(worker: &Arc<Worker>, door: &Door, stream: TcpStream, peer: SocketA
     if door.tls.is_some() || Arc::strong_count(&worker.farewells) > FAREWELLS {
         return;
     }
-    let answer = refusal(refused, door, peer).bare(&shared.pseudonym(door));
+    let answer = refusal(refused, door, peer).bare(&door.pseudonym);
     let leg = crate::leg::Leg::new(stream);
     let counted = worker.farewells.clone();
     worker.sessions.spawn(async move {

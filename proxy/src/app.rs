@@ -128,9 +128,9 @@ pub fn run(options: Options) -> Result<usize, StartError> {
     let workers = start_workers(&config, &shared)?;
     // Without them the guard would let requests come back to this machine: no start.
     let own = own::addresses().map_err(|error| StartError::Os { what: "getifaddrs", source: error.source })?;
-    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing)?, own, workers)
+    let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing, shared.instance)?, own, workers)
         .told(options.role, options.observe);
-    let (steer, link) = start_steering(&config)?;
+    let (steer, link) = start_steering(&config, &mut families)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -203,7 +203,7 @@ impl Voice {
 }
 
 /// Starts what of the steering side belongs to this process.
-fn start_steering(config: &Config) -> Result<(Option<Steer>, Link), StartError> {
+fn start_steering(config: &Config, families: &mut MetricsRegistry) -> Result<(Option<Steer>, Link), StartError> {
     let role = config.process.role;
     let beside = || control::path(&config.control, role).map_or_else(|| control::default_path(role), |(path, _)| path);
     let path = || config.process.link.clone().unwrap_or_else(|| link::default_path(&beside()));
@@ -217,8 +217,9 @@ fn start_steering(config: &Config) -> Result<(Option<Steer>, Link), StartError> 
             (steer::Proxy::Elsewhere(link::listen(&path(), config.control.group.as_deref())?), Link::Nowhere)
         }
     };
-    let steer =
-        steer::start(config, proxy).map_err(|source| StartError::Os { what: "starting the witnesses", source })?;
+    let metrics = steer::Metrics::register(families);
+    let steer = steer::start(config, proxy, metrics)
+        .map_err(|source| StartError::Os { what: "starting the witnesses", source })?;
     Ok((Some(steer), link))
 }
 

@@ -30,6 +30,8 @@ pub struct Door {
     pub listener: Listener,
     /// Dials its origins.
     pub connector: Connector,
+    /// Our name in `Via` and `Proxy-Status`: the configured one, made unique so that a loop is told from a chain.
+    pub(crate) pseudonym: String,
     /// Counts doors: connections kept under older rules are not used again.
     generation: u64,
     pub(crate) tls: Option<TlsAcceptor>,
@@ -87,19 +89,21 @@ pub enum DoorError {
 pub struct Hinges {
     resolver: Resolver,
     outgoing: Arc<Outgoing>,
+    instance: u32,
     credentials: Mutex<HashMap<PathBuf, Arc<Credentials>>>,
 }
 
 impl Hinges {
-    /// Builds the resolver; its cache lives as long as these.
+    /// Builds the resolver; its cache lives as long as these. `instance` tells this process from every other of the same pseudonym.
     ///
     /// Errors: [`DoorError::Resolver`].
-    pub fn new(config: &Config, outgoing: &Arc<Outgoing>) -> Result<Self, DoorError> {
+    pub fn new(config: &Config, outgoing: &Arc<Outgoing>, instance: u32) -> Result<Self, DoorError> {
         let servers = servers(config);
         let resolver = Resolver::new(&servers, config.resolver.cache.into(), config.timeouts.dns);
         Ok(Self {
             resolver: resolver.map_err(DoorError::Resolver)?,
             outgoing: outgoing.clone(),
+            instance,
             credentials: Mutex::default(),
         })
     }
@@ -133,8 +137,9 @@ impl Hinges {
             let credentials =
                 credentials.map_err(|source| DoorError::Credentials { listener: listener.name.to_string(), source })?;
             let tls = listener.tls.as_ref().map(|tls| acceptor(&listener.name, tls)).transpose()?;
+            let pseudonym = format!("{}-{:08x}", config.http.pseudonym, self.instance);
             let (config, listener) = (config.clone(), listener.clone());
-            Ok(Arc::new(Door { config, listener, connector, generation, tls, credentials }))
+            Ok(Arc::new(Door { config, listener, connector, pseudonym, generation, tls, credentials }))
         };
         config.listeners.iter().map(door).collect()
     }

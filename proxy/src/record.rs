@@ -1,10 +1,10 @@
 //! The access log: one record a request or tunnel, written when it ends, however it ends.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anabranch_config::{Access, LogFormat};
@@ -66,18 +66,14 @@ pub struct Record {
     pub origin: Option<SocketAddr>,
     /// The status answered.
     pub status: Option<u16>,
-    /// Payload written to the origin.
-    pub to_origin: Arc<AtomicU64>,
-    /// Payload written to the client.
-    pub to_client: u64,
+    /// What the session had carried before: requests of a session follow one another, so what it carries meanwhile is this one's.
+    before: (u64, u64),
     /// Time the name took.
     pub dns: Option<Duration>,
     /// Time the connection to the origin took.
     pub connect: Option<Duration>,
     /// From the request to the origin's response head, or to the tunnel's being open.
     pub answered: Option<Duration>,
-    /// The session's tunnel counts the bytes.
-    tunnel: bool,
     /// How it ended; stays `Abandoned` if nobody says.
     pub outcome: Outcome,
 }
@@ -100,24 +96,22 @@ impl Record {
             access,
             started: Instant::now(),
             wall: SystemTime::now(),
-            method: bounded(method),
-            target: bounded(&target),
-            path: path.as_deref().map(bounded),
+            method: bounded(method.to_owned()),
+            target: bounded(target),
+            path: path.map(bounded),
             origin: None,
             status: None,
-            to_origin: Arc::default(),
-            to_client: 0,
+            before: session.carried.read(),
             dns: None,
             connect: None,
             answered: None,
-            tunnel: false,
             outcome: Outcome::Abandoned,
         }
     }
 
-    /// From here on the bytes are those of the session's tunnel.
-    pub(crate) fn follow_tunnel(&mut self) {
-        self.tunnel = true;
+    /// Counts payload on its way to the client.
+    pub(crate) fn count_to_client(&self, bytes: u64) {
+        self.session.carried.to_client.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Notes a refusal and makes its response.
@@ -140,15 +134,10 @@ impl Drop for Record {
             self.outcome = Outcome::Drained;
         }
         Metrics::count(&self.metrics.outcomes, self.outcome.as_label());
-        let mut to_origin = self.to_origin.load(Ordering::Relaxed);
-        if self.tunnel {
-            let (upload, download) = self.session.carried.read();
-            // An upgraded request had a body of its own before the tunnel.
-            to_origin += upload;
-            self.to_client += download;
-        }
+        let carried = self.session.carried.read();
+        let (to_origin, to_client) = (carried.0.saturating_sub(self.before.0), carried.1.saturating_sub(self.before.1));
         self.metrics.bytes_to_origin.inc_by(to_origin);
-        self.metrics.bytes_to_client.inc_by(self.to_client);
+        self.metrics.bytes_to_client.inc_by(to_client);
         if self.access == Access::Off {
             return;
         }
@@ -168,7 +157,7 @@ impl Drop for Record {
             outcome: self.outcome.as_label(),
             error: self.outcome.error().map(|kind| kind.to_string()),
             bytes_to_origin: to_origin,
-            bytes_to_client: self.to_client,
+            bytes_to_client: to_client,
             dns_us: self.dns.map(micros),
             connect_us: self.connect.map(micros),
             answered_us: self.answered.map(micros),
@@ -212,46 +201,55 @@ struct Fields<'a> {
 impl Fields<'_> {
     /// `key=value` pairs in one line; everything a client sent is quoted and escaped.
     fn text(&self) -> String {
-        let mut line = format!(
-            "{} session={} listener={} client={} method={} target={}",
-            self.time,
-            self.session,
-            self.listener,
-            self.client,
-            quoted(self.method),
-            quoted(self.target)
-        );
-        let mut pair = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                write!(line, " {key}={value}").unwrap_or_default();
-            }
-        };
-        pair("path", self.path.map(quoted));
-        pair("subscriber", self.subscriber.as_deref().map(quoted));
-        pair("origin", self.origin.map(|origin| origin.to_string()));
-        pair("status", self.status.map(|status| status.to_string()));
-        pair("outcome", Some(self.outcome.to_owned()));
-        pair("error", self.error.as_deref().map(quoted));
-        pair("to_origin", Some(self.bytes_to_origin.to_string()));
-        pair("to_client", Some(self.bytes_to_client.to_string()));
-        pair("dns_us", self.dns_us.map(|time| time.to_string()));
-        pair("connect_us", self.connect_us.map(|time| time.to_string()));
-        pair("answered_us", self.answered_us.map(|time| time.to_string()));
-        pair("total_us", Some(self.total_us.to_string()));
-        pair("mptcp", Some(self.mptcp.to_owned()));
-        pair("subflows", Some(self.subflows.to_string()));
-        pair("token", self.token.clone());
-        line.push('\n');
-        line
+        let mut line = Line(String::with_capacity(384));
+        line.0.push_str(&self.time);
+        line.pair("session", Some(self.session));
+        line.pair("listener", Some(self.listener));
+        line.pair("client", Some(self.client));
+        line.pair("method", Some(Quoted(self.method)));
+        line.pair("target", Some(Quoted(self.target)));
+        line.pair("path", self.path.map(Quoted));
+        line.pair("subscriber", self.subscriber.as_deref().map(Quoted));
+        line.pair("origin", self.origin);
+        line.pair("status", self.status);
+        line.pair("outcome", Some(self.outcome));
+        line.pair("error", self.error.as_deref().map(Quoted));
+        line.pair("to_origin", Some(self.bytes_to_origin));
+        line.pair("to_client", Some(self.bytes_to_client));
+        line.pair("dns_us", self.dns_us);
+        line.pair("connect_us", self.connect_us);
+        line.pair("answered_us", self.answered_us);
+        line.pair("total_us", Some(self.total_us));
+        line.pair("mptcp", Some(self.mptcp));
+        line.pair("subflows", Some(self.subflows));
+        line.pair("token", self.token.as_deref());
+        line.0.push('\n');
+        line.0
+    }
+}
+
+/// A line of text that grows by pairs, in one allocation.
+struct Line(String);
+
+impl Line {
+    fn pair(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            // A string takes whatever is written to it.
+            write!(self.0, " {key}={value}").unwrap_or_default();
+        }
     }
 }
 
 /// A client's text with every character that could move a cursor or end a line escaped.
-fn quoted(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
-        return text.to_owned();
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+            return f.write_str(self.0);
+        }
+        write!(f, "\"{}\"", self.0.escape_default())
     }
-    format!("\"{}\"", text.escape_default())
 }
 
 /// The same JSON in ASCII: JSON allows the C1 control characters as they are, terminals obey them.
@@ -273,11 +271,14 @@ fn ascii(json: String) -> String {
 }
 
 /// Keeps a client's text at a length a log can carry.
-fn bounded(text: &str) -> String {
+fn bounded(text: String) -> String {
     const MOST: usize = 2048;
+    if text.len() <= MOST {
+        return text;
+    }
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -287,6 +288,7 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_cannot_forge_a_line_or_move_a_cursor() {
+        let quoted = |text| Quoted(text).to_string();
         assert_eq!(quoted("example.org:443"), "example.org:443");
         assert_eq!(quoted("a\r\nfake=1\u{1b}[2J"), "\"a\\r\\nfake=1\\u{1b}[2J\"");
         assert_eq!(quoted("a b"), "\"a b\"");
@@ -295,7 +297,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_and_say_so() {
-        let cut = bounded(&"é".repeat(5000));
+        let cut = bounded("é".repeat(5000));
         assert_eq!(cut.chars().count(), 2049);
         assert!(cut.ends_with('…'));
     }

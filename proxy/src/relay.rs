@@ -37,7 +37,7 @@ pub struct Limits {
     pub lifetime: Option<Duration>,
 }
 
-/// Bytes delivered so far, readable while the tunnel runs.
+/// Bytes delivered so far, readable while a request or a tunnel runs.
 #[derive(Debug, Default)]
 pub struct Carried {
     /// Written to the origin.
@@ -74,35 +74,9 @@ pub enum End {
     Aborted,
 }
 
-/// Carries bytes both ways until the tunnel ends. `early` and `late` are bytes already read from client and origin.
-///
-/// Cancel: what was read but not yet written is lost, and both sockets close; use `abort` instead.
-pub async fn relay(
-    client: &mut ClientIo,
-    server: &mut TcpStream,
-    (early, late): (Bytes, Bytes),
-    limits: Limits,
-    carried: &Carried,
-    abort: &CancellationToken,
-) -> End {
-    let mut tunnel = Tunnel {
-        upload: Pump::new(Side::Client, early),
-        download: Pump::new(Side::Server, late),
-        watchdog: limits.idle.map(Watchdog::new),
-        lifetime: limits.lifetime.map(|limit| Box::pin(sleep(limit))),
-        half_closed: limits.half_closed,
-        failure: None,
-    };
-    let run = poll_fn(|cx| tunnel.poll(cx, client, server, carried));
-    tokio::select! {
-        biased;
-        end = run => end,
-        () = abort.cancelled() => End::Aborted,
-    }
-}
-
-/// The state of one running tunnel.
-struct Tunnel {
+/// A tunnel that is to be carried: the state of both directions.
+#[derive(Debug)]
+pub struct Relay {
     upload: Pump,
     download: Pump,
     watchdog: Option<Watchdog>,
@@ -111,7 +85,38 @@ struct Tunnel {
     failure: Option<Failure>,
 }
 
-impl Tunnel {
+impl Relay {
+    /// A tunnel whose time begins now. `early` and `late` are bytes already read from client and origin.
+    #[must_use]
+    pub fn new((early, late): (Bytes, Bytes), limits: Limits) -> Self {
+        Self {
+            upload: Pump::new(Side::Client, early),
+            download: Pump::new(Side::Server, late),
+            watchdog: limits.idle.map(Watchdog::new),
+            lifetime: limits.lifetime.map(|limit| Box::pin(sleep(limit))),
+            half_closed: limits.half_closed,
+            failure: None,
+        }
+    }
+
+    /// Carries bytes both ways until the tunnel ends.
+    ///
+    /// Cancel: what was read but not yet written is lost, and both sockets close; use `abort` instead.
+    pub async fn run(
+        &mut self,
+        client: &mut ClientIo,
+        server: &mut TcpStream,
+        carried: &Carried,
+        abort: &CancellationToken,
+    ) -> End {
+        let run = poll_fn(|cx| self.poll(cx, client, server, carried));
+        tokio::select! {
+            biased;
+            end = run => end,
+            () = abort.cancelled() => End::Aborted,
+        }
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,

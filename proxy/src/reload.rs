@@ -218,7 +218,7 @@ impl House {
         let hinges = if self.config.resolver == config.resolver && self.config.timeouts.dns == config.timeouts.dns {
             None
         } else {
-            Some(Hinges::new(&config, &shared.outgoing).map_err(StartError::Door)?)
+            Some(Hinges::new(&config, &shared.outgoing, shared.instance).map_err(StartError::Door)?)
         };
         let generation = self.generation + 1;
         let made = hinges.as_ref().unwrap_or(&self.hinges).doors(&config, &self.own, generation);

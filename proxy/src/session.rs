@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use tokio::time::Instant;
 
 use crate::arrival::{Arrival, Facts, Fallback, Witness};
+use crate::http::authority;
 use crate::leg::Leg;
 use crate::link::{Directive, News, SessionFacts, Sessions, Teller};
 use crate::relay::Carried;
@@ -32,7 +33,7 @@ pub struct Session {
     pub started: Instant,
     /// How it arrived.
     pub arrival: Arrival,
-    /// Bytes of the tunnel it carries, if it carries one.
+    /// Payload of its requests, and of the tunnel that one of them may become.
     pub carried: Carried,
     /// Requests begun, tunnels included.
     pub requests: AtomicU32,
@@ -69,12 +70,18 @@ impl Session {
     }
 
     /// Names the origin the session works for now, and the address it was reached at, once it was.
-    pub fn set_target(&self, target: Arc<str>, address: Option<SocketAddr>) {
-        let target = Target { name: Some(target), address };
-        let former = std::mem::replace(&mut *self.target.lock(), target.clone());
-        if former != target {
-            self.tell();
+    pub fn set_target(&self, target: &authority::Target, address: Option<SocketAddr>) {
+        let mut now = self.target.lock();
+        let known = now.asked.as_ref().is_some_and(|asked| asked == target);
+        if known && now.address == address {
+            return;
         }
+        if !known {
+            (now.asked, now.name) = (Some(target.clone()), Some(target.to_string().into()));
+        }
+        now.address = address;
+        drop(now);
+        self.tell();
     }
 
     /// Names the subscriber, once credentials told.
@@ -100,15 +107,18 @@ impl Session {
     }
 
     fn as_told(&self, token: Token) -> SessionFacts {
-        let target = self.target.lock().clone();
+        let (origin, destination) = {
+            let target = self.target.lock();
+            (target.name.clone(), target.address)
+        };
         SessionFacts {
             session: self.id,
             token,
             listener: self.listener.to_shared(),
             client: self.client,
             subscriber: self.subscriber(),
-            origin: target.name,
-            destination: target.address,
+            origin,
+            destination,
         }
     }
 
@@ -140,8 +150,10 @@ impl Session {
 }
 
 /// The origin a session works for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Target {
+    asked: Option<authority::Target>,
+    /// The same in words.
     name: Option<Arc<str>>,
     address: Option<SocketAddr>,
 }

@@ -1,6 +1,6 @@
 //! The life of a connection, outermost step first: observe → admit → classify → requests → dial → relay → linger.
 //!
-//! This is the one place that puts the steps together. Admission has happened before [`run`] is called (nothing is
+//! This is the one place that puts the steps together. Admission has happened before [`begin`] is called (nothing is
 //! allocated for a connection that is turned away); dialling happens inside the requests, which either stream an
 //! answer back or leave a tunnel to relay here.
 
@@ -9,20 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use crate::admit::Permit;
 use crate::arrival::Arrival;
 use crate::door::Door;
-use crate::http::{Handover, Next, OriginIo, Server, Tunnel, serve};
+use crate::http::{Handover, Next, Tunnel, serve};
 use crate::leg::{CUT, ClientIo, DELIVER, Leg, LegIo, deliver_then_reset};
 use crate::metrics::Metrics;
-use crate::origin::own::Registration;
 use crate::outcome::{Outcome, Side};
-use crate::relay::{End, Limits, relay};
-use crate::session::Session;
+use crate::relay::{End, Limits, Relay};
 use crate::worker::Worker;
 
 /// An admitted connection.
@@ -34,38 +32,48 @@ pub(crate) struct Accepted {
     pub(crate) permit: Permit,
 }
 
-/// Carries one client connection from its acceptance to its end.
-pub(crate) async fn run(worker: Arc<Worker>, door: Arc<Door>, accepted: Accepted) {
+/// Takes in an admitted connection: it is visible from here to the end of what this returns. `None`: it is gone already.
+///
+/// Not an `async fn`: what that takes lies in the memory of an idle tunnel twice.
+pub(crate) fn begin(
+    worker: &Arc<Worker>,
+    door: Arc<Door>,
+    accepted: Accepted,
+) -> Option<impl Future<Output = ()> + Send + use<>> {
     let Accepted { stream, peer, arrival, permit } = accepted;
     // Small answers must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(client = %peer, %error, "gone before it was served");
-        return;
+        return None;
     }
     let leg = Leg::new(stream);
-
-    // Observe: the session is visible from here to its end.
-    let shared = &worker.shared;
+    let (worker, shared) = (worker.clone(), &worker.shared);
     let entered = shared.registry.enter(&leg, door.listener.name.clone(), peer, (arrival, &shared.witness));
-    let session = &entered.session;
-
-    // Classify: what the client speaks. Boxed, like the requests: neither may weigh on an idle tunnel's memory.
-    let Some(io) = Box::pin(classify(&worker, &door, &leg)).await else { return };
-
-    // Requests, each dialled and answered, until the connection ends or one of them opens a tunnel.
-    let handover = Handover::new(&worker, &door, session, &leg, permit);
-    match Box::pin(serve(io, &handover)).await {
-        Next::Close => leg.linger().await,
-        Next::Reset(limit) => leg.deliver_then_reset(limit, &worker.shared.abort).await,
-        Next::Tunnel { io, early, tunnel } => carry(&worker, &door, &leg, session, (io, early), tunnel).await,
-    }
+    Some(async move {
+        // The session leaves the table before its socket closes.
+        let (leg, entered) = (leg, entered);
+        // Classify: what the client speaks. What one tunnel in a thousand needs, and what is over before the tunnel
+        // begins, is boxed, here and below: it must not weigh on an idle one's memory.
+        let io = match &door.tls {
+            None => ClientIo::Plain(LegIo(leg.clone())),
+            Some(acceptor) => match Box::pin(shake_hands(&worker, &door, acceptor, &leg)).await {
+                Some(io) => io,
+                None => return,
+            },
+        };
+        // Requests, each dialled and answered, until the connection ends or one of them opens a tunnel.
+        let handover = Handover::new(&worker, &door, &entered.session, &leg, permit);
+        match Box::pin(serve(io, &handover)).await {
+            Next::Close => Box::pin(leg.linger()).await,
+            Next::Reset(limit) => Box::pin(leg.deliver_then_reset(limit, &worker.shared.abort)).await,
+            Next::Tunnel { io, early, tunnel } => carry(&handover, io, early, tunnel).await,
+        }
+    })
 }
 
-/// The TLS handshake, where the listener has a certificate.
-async fn classify(worker: &Worker, door: &Door, leg: &Arc<Leg>) -> Option<ClientIo> {
-    let io = LegIo(leg.clone());
-    let Some(acceptor) = &door.tls else { return Some(ClientIo::Plain(io)) };
-    let handshake = tokio::time::timeout(door.config.timeouts.handshake, acceptor.accept(io));
+/// The TLS handshake, where the listener has a certificate; `None`: it failed.
+async fn shake_hands(worker: &Worker, door: &Door, acceptor: &TlsAcceptor, leg: &Arc<Leg>) -> Option<ClientIo> {
+    let handshake = tokio::time::timeout(door.config.timeouts.handshake, acceptor.accept(LegIo(leg.clone())));
     let failure = tokio::select! {
         () = worker.shared.closing.cancelled() => return None,
         done = handshake => match done {
@@ -81,26 +89,19 @@ async fn classify(worker: &Worker, door: &Door, leg: &Arc<Leg>) -> Option<Client
 }
 
 /// Relays a tunnel and ends both legs so that each side sees what became of it.
-async fn carry(
-    worker: &Worker,
-    door: &Door,
-    leg: &Leg,
-    session: &Session,
-    (mut io, early): (ClientIo, Bytes),
-    tunnel: Tunnel,
-) {
-    let Tunnel { server, mut record } = tunnel;
-    let Some((mut server, _registration, late)) = Box::pin(open(server)).await else {
-        record.outcome = Outcome::ServerFailed(std::io::ErrorKind::UnexpectedEof);
-        drop(record);
-        return leg.deliver_then_reset(DELIVER, &worker.shared.abort).await;
+async fn carry(handover: &Handover, mut io: ClientIo, early: Bytes, mut tunnel: Box<Tunnel>) {
+    let (session, shared) = (&handover.session, &handover.worker.shared);
+    let Some((server, late)) = tunnel.server.open().await else {
+        tunnel.record.outcome = Outcome::ServerFailed(std::io::ErrorKind::UnexpectedEof);
+        drop(tunnel);
+        return Box::pin(handover.leg.deliver_then_reset(DELIVER, &shared.abort)).await;
     };
-    let timeouts = &door.config.timeouts;
+    let timeouts = &handover.door.config.timeouts;
     let limits =
         Limits { idle: timeouts.tunnel_idle, half_closed: timeouts.half_closed, lifetime: timeouts.tunnel_lifetime };
-    record.follow_tunnel();
-    let end = relay(&mut io, &mut server, (early, late), limits, &session.carried, &worker.shared.abort).await;
-    record.outcome = match &end {
+    // Not kept: what it holds at its end is not to wait for the legs' end.
+    let end = Relay::new((early, late), limits).run(&mut io, server, &session.carried, &shared.abort).await;
+    tunnel.record.outcome = match &end {
         End::Completed => Outcome::Completed,
         End::Failed { side: Side::Client, source } => Outcome::ClientFailed(source.kind()),
         End::Failed { side: Side::Server, source } => Outcome::ServerFailed(source.kind()),
@@ -109,11 +110,18 @@ async fn carry(
         End::Aborted => Outcome::Drained,
     };
     if matches!(end, End::Aborted) {
-        worker.shared.cut_off.fetch_add(1, Ordering::Relaxed);
+        shared.cut_off.fetch_add(1, Ordering::Relaxed);
     }
     // The record is written now: lingering is not part of the transfer, but its facts need the socket.
-    drop(record);
-    let abort = &worker.shared.abort;
+    drop(tunnel.record);
+    if !matches!(end, End::Completed) {
+        Box::pin(break_off(end, handover, io, server)).await;
+    }
+}
+
+/// Ends the legs of a tunnel that is not whole.
+async fn break_off(end: End, handover: &Handover, mut io: ClientIo, server: &TcpStream) {
+    let (leg, abort) = (&handover.leg, &handover.worker.shared.abort);
     match end {
         End::Completed => {}
         End::Failed { side: Side::Server, .. } => {
@@ -124,23 +132,11 @@ async fn carry(
             }
             leg.deliver_then_reset(DELIVER, abort).await;
         }
-        End::Failed { side: Side::Client, .. } => deliver_then_reset(&server, DELIVER, abort).await,
+        End::Failed { side: Side::Client, .. } => deliver_then_reset(server, DELIVER, abort).await,
         // Ended by us: an end of stream that neither side sent would pass off as whole what perhaps is not.
         End::Idle | End::Expired | End::Aborted => {
             let limit = if matches!(end, End::Idle) { DELIVER } else { CUT };
-            tokio::join!(leg.deliver_then_reset(limit, abort), deliver_then_reset(&server, limit, abort));
-        }
-    }
-}
-
-/// The server leg of a tunnel, and what was already read from it.
-async fn open(server: Server) -> Option<(TcpStream, Registration, Bytes)> {
-    match server {
-        Server::Dialled(connected) => Some((connected.stream, connected.registration, Bytes::new())),
-        Server::Upgraded(upgrade) => {
-            let parts = upgrade.await.ok()?.downcast::<TokioIo<OriginIo>>().ok()?;
-            let OriginIo { stream, registration } = parts.io.into_inner();
-            Some((stream, registration, parts.read_buf))
+            tokio::join!(leg.deliver_then_reset(limit, abort), deliver_then_reset(server, limit, abort));
         }
     }
 }

@@ -79,12 +79,6 @@ impl Shared {
     pub fn set_grace(&self, grace: Duration) {
         self.grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
-
-    /// Our name in `Via` and `Proxy-Status`: the configured one, made unique so that a loop is told from a chain.
-    #[must_use]
-    pub fn pseudonym(&self, door: &Door) -> String {
-        format!("{}-{:08x}", door.config.http.pseudonym, self.instance)
-    }
 }
 
 /// One worker's own things.

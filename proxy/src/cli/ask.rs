@@ -48,14 +48,30 @@ pub(super) fn send(
     })?;
     let bytes = runtime.block_on(client::ask(&socket, method, what, body)).map_err(|error| {
         complain(&format!("anabranch: {}", chain(&error)));
-        match error {
-            AskError::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => exit::CONFIG,
-            AskError::Refused { status: StatusCode::NOT_FOUND, .. } => exit::USAGE,
-            _ => exit::UNAVAILABLE,
-        }
+        code(&error)
     })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         complain(&format!("anabranch: the answer is not JSON: {error}"));
         exit::SOFTWARE
     })
+}
+
+/// What a question without an answer ends with. What is not known there may be later: the command line is no wrong one.
+const fn code(error: &AskError) -> u8 {
+    match error {
+        AskError::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => exit::CONFIG,
+        _ => exit::UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_there_is_no_wrong_usage() {
+        let refused = |status| AskError::Refused { path: PathBuf::new(), status, text: String::new() };
+        assert_eq!(code(&refused(StatusCode::NOT_FOUND)), exit::UNAVAILABLE);
+        assert_eq!(code(&refused(StatusCode::UNPROCESSABLE_ENTITY)), exit::CONFIG);
+    }
 }

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         }
     };
     let _entered = runtime.enter();
-    let made = Hinges::new(&config, &Outgoing::new()).and_then(|hinges| hinges.doors(&config, &[], 0));
+    let made = Hinges::new(&config, &Outgoing::new(), 0).and_then(|hinges| hinges.doors(&config, &[], 0));
     if let Err(error) = made {
         complain(&format!("{}: {}", arguments.file.display(), chain(&error)));
         return exit::CONFIG;

@@ -28,7 +28,7 @@ pub mod exit {
     pub const OS: u8 = 71;
     /// A file that cannot be read, or is not what it should be.
     pub const NO_INPUT: u8 = 66;
-    /// Nobody answers.
+    /// Nobody answers, or what is asked for is not there.
     pub const UNAVAILABLE: u8 = 69;
     /// The configuration is wrong.
     pub const CONFIG: u8 = 78;
@@ -40,8 +40,8 @@ pub mod exit {
 #[derive(Debug, Parser)]
 #[command(name = "anabranch", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 checks that fail, 64 wrong usage, 66 unreadable input, 69 nobody answers, 70 internal, 71 operating system, 78 \
-                        configuration, 130 interrupted."
+    after_help = "Exit codes: 0 done, 1 checks that fail, 64 wrong usage, 66 unreadable input, 69 nobody answers or nothing \
+                        there, 70 internal, 71 operating system, 78 configuration, 130 interrupted."
 )]
 pub struct Cli {
     #[command(subcommand)]

@@ -22,10 +22,10 @@ fn words(status: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let draining = if status["draining"] == Value::Bool(true) { ", draining" } else { "" };
     let mut out = format!(
-        "anabranch {}, pid {}: {} sessions{draining}\n",
+        "anabranch {}, pid {}: {}{draining}\n",
         text(&status["version"]),
         status["pid"],
-        status["sessions"]
+        counted(&status["sessions"], "session")
     );
     for listener in status["listeners"].as_array().into_iter().flatten() {
         let (name, address) = (text(&listener["name"]), text(&listener["address"]));
@@ -39,15 +39,47 @@ fn words(status: &Value) -> String {
         writeln!(out, "  the kernel {kernel}").unwrap_or_default();
         for (name, interface) in witnesses["interfaces"].as_object().into_iter().flatten() {
             let watched = if interface["watched"] == Value::Bool(true) { "is watched" } else { "cannot be watched" };
-            writeln!(out, "  {name} {watched}: {} frames, {} dropped", interface["frames"], interface["dropped"])
-                .unwrap_or_default();
+            writeln!(
+                out,
+                "  {name} {watched}: {}, {} dropped",
+                counted(&interface["frames"], "frame"),
+                interface["dropped"]
+            )
+            .unwrap_or_default();
         }
         for (word, count) in witnesses["disagreements"].as_object().into_iter().flatten() {
-            writeln!(out, "  the witnesses disagree: {word}, {count} times").unwrap_or_default();
+            writeln!(out, "  the witnesses disagree: {word}, {}", counted(count, "time")).unwrap_or_default();
         }
     }
     for (name, value) in status["counters"].as_object().into_iter().flatten() {
         writeln!(out, "  {name} {value}").unwrap_or_default();
     }
     out
+}
+
+/// A number, and the word for what there are so many of.
+fn counted(count: &Value, word: &str) -> String {
+    format!("{count} {word}{}", if count.as_u64() == Some(1) { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_told_as_one() {
+        let of = |count: u64| {
+            let interfaces = serde_json::json!({"eth0": {"watched": true, "frames": count, "dropped": 0}});
+            let witnesses =
+                serde_json::json!({"kernel": null, "interfaces": interfaces, "disagreements": {"priority": count}});
+            let status = serde_json::json!({"version": "1", "pid": 7, "sessions": count, "draining": false, "witnesses": witnesses});
+            words(&status)
+        };
+        for said in ["pid 7: 1 session\n", "eth0 is watched: 1 frame, 0 dropped", "disagree: priority, 1 time\n"] {
+            assert!(of(1).contains(said), "{}", of(1));
+        }
+        for said in ["pid 7: 0 sessions\n", "eth0 is watched: 0 frames, 0 dropped", "disagree: priority, 0 times\n"] {
+            assert!(of(0).contains(said), "{}", of(0));
+        }
+    }
 }

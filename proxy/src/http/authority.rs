@@ -135,9 +135,9 @@ impl Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::V4(address) => write!(f, "{address}"),
+            Self::V4(address) => address.fmt(f),
             Self::V6(address) => write!(f, "[{address}]"),
-            Self::Name(name) => write!(f, "{name}"),
+            Self::Name(name) => name.fmt(f),
         }
     }
 }
@@ -194,7 +194,10 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        // One after the other: formatted arguments within arguments cost three times as much, and this is done for every request.
+        self.host.fmt(f)?;
+        f.write_str(":")?;
+        self.port.fmt(f)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::forward::GiveBack;
 use super::serve::Busy;
 use crate::outcome::Outcome;
 use crate::record::Record;
+use crate::session::Session;
 use crate::watchdog::Watchdog;
 
 /// A body that broke off.
@@ -72,7 +73,8 @@ impl Watched {
 pub(crate) struct RequestBody {
     /// `None` = empty.
     watched: Option<Watched>,
-    written: Arc<AtomicU64>,
+    /// Counts what is carried.
+    session: Option<Arc<Session>>,
     gate: Option<Gate>,
     /// Tells, by its end, that the body has ended: the time for the answer runs from there.
     sending: Option<Arc<()>>,
@@ -80,9 +82,9 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     /// `gate` holds the body back until the origin asks for it (`Expect: 100-continue`).
-    pub(crate) fn new(incoming: Incoming, limit: Duration, written: Arc<AtomicU64>, gate: Option<Gate>) -> Self {
+    pub(crate) fn new(incoming: Incoming, limit: Duration, session: Arc<Session>, gate: Option<Gate>) -> Self {
         let sending = (!incoming.is_end_stream()).then(Arc::default);
-        Self { watched: Some(Watched { incoming, limit, watchdog: None }), written, gate, sending }
+        Self { watched: Some(Watched { incoming, limit, watchdog: None }), session: Some(session), gate, sending }
     }
 
     /// Alive for as long as the body is.
@@ -92,7 +94,7 @@ impl RequestBody {
 
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self { watched: None, written: Arc::default(), gate: None, sending: None }
+        Self { watched: None, session: None, gate: None, sending: None }
     }
 }
 
@@ -109,10 +111,10 @@ impl Body for RequestBody {
         }
         let Some(watched) = &mut self.watched else { return Poll::Ready(None) };
         let frame = ready!(watched.poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
+        if let (Some(Ok(frame)), Some(session)) = (&frame, &self.session)
             && let Some(data) = frame.data_ref()
         {
-            self.written.fetch_add(data.len() as u64, Ordering::Relaxed);
+            session.carried.to_origin.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         if frame.is_none() || self.is_end_stream() {
             self.sending = None;
@@ -220,7 +222,7 @@ impl OriginBody {
         match &frame {
             None => self.finish(),
             Some(Ok(frame)) => {
-                self.record.to_client += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.record.count_to_client(frame.data_ref().map_or(0, |data| data.len() as u64));
                 self.finish_if_ended();
             }
             Some(Err(BodyError::Silent(_) | BodyError::Unwanted)) => self.record.outcome = Outcome::Idle,

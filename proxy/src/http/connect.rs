@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use super::authority::Target;
 use super::body::ReplyBody;
+use super::forward::OriginIo;
 use super::refusal::Refusal;
 use super::serve::{Handover, chain, refuse_target};
 use crate::origin::connect::{Connected, DialError};
@@ -23,10 +27,29 @@ pub(crate) struct Tunnel {
 /// The server leg of a tunnel.
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// Dialled for a CONNECT.
-    Dialled(Connected),
+    /// Dialled for a CONNECT, or got back from hyper.
+    Open(OriginIo),
     /// A plain-HTTP connection on which the origin answered 101.
     Upgraded(OnUpgrade),
+}
+
+impl Server {
+    /// The socket, and what hyper had already read from it; `None` where hyper has no connection to give back.
+    ///
+    /// Cancel: the connection is lost.
+    pub(crate) async fn open(&mut self) -> Option<(&mut TcpStream, Bytes)> {
+        let mut late = Bytes::new();
+        if let Self::Upgraded(upgrade) = self {
+            // Boxed: hardly a tunnel needs it.
+            let parts = Box::pin(upgrade).await.ok()?.downcast::<TokioIo<OriginIo>>().ok()?;
+            late = parts.read_buf;
+            *self = Self::Open(parts.io.into_inner());
+        }
+        match self {
+            Self::Open(origin) => Some((&mut origin.stream, late)),
+            Self::Upgraded(_) => None,
+        }
+    }
 }
 
 /// Answers a CONNECT; on success the tunnel waits in the handover.
@@ -38,15 +61,14 @@ pub(crate) async fn open(
     match dial(handover, request, &mut record).await {
         Ok(connected) => {
             record.answer(StatusCode::OK.as_u16());
-            handover.leave(Tunnel { server: Server::Dialled(connected), record });
+            handover.leave(Tunnel { server: Server::Open(connected.into()), record });
             Response::new(ReplyBody::fixed(""))
         }
         Err(refusal) => {
             // A client may send the tunnel's first bytes along with the request; they are somebody else's, and taken
             // for the next request they could be anything (RFC 9112 section 11.2).
             let refusal = Refusal { close: true, ..refusal };
-            let pseudonym = handover.worker.shared.pseudonym(&handover.door);
-            record.refuse(&refusal, request.headers(), &pseudonym)
+            record.refuse(&refusal, request.headers(), &handover.door.pseudonym)
         }
     }
 }
@@ -81,10 +103,9 @@ pub(crate) async fn connect(
     target: &Target,
     record: &mut Record,
 ) -> Result<Connected, Refusal> {
-    let name: Arc<str> = target.to_string().into();
-    handover.session.set_target(name.clone(), None);
+    handover.session.set_target(target, None);
     let connected = handover.door.connector.connect(target).await.map_err(|error| refuse_dial(target, &error))?;
-    handover.session.set_target(name, Some(connected.address));
+    handover.session.set_target(target, Some(connected.address));
     record.origin = Some(connected.address);
     record.dns = Some(connected.dns);
     record.connect = Some(connected.connect);

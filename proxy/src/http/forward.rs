@@ -25,6 +25,7 @@ use super::fields::{self, Forwards};
 use super::refusal::Refusal;
 use super::serve::{Handover, chain, loop_detected};
 use super::{framing, local};
+use crate::origin::connect::Connected;
 use crate::origin::own::Registration;
 use crate::origin::pool::{Idle, Key};
 use crate::outcome::Outcome;
@@ -41,13 +42,13 @@ pub(crate) async fn forward(
     target: Target,
     mut record: Record,
 ) -> Response<ReplyBody> {
-    let pseudonym = handover.worker.shared.pseudonym(&handover.door);
-    if fields::passed_through(request.headers(), &pseudonym) {
-        return record.refuse(&loop_detected(), request.headers(), &pseudonym);
+    let pseudonym = &handover.door.pseudonym;
+    if fields::passed_through(request.headers(), pseudonym) {
+        return record.refuse(&loop_detected(), request.headers(), pseudonym);
     }
     // What a refusal needs of the request once it has been given away.
     let accept = accepted_only(request.headers());
-    match exchange(handover, request, &target, &pseudonym, &mut record).await {
+    match exchange(handover, request, &target, pseudonym, &mut record).await {
         Ok(Answer::Origin(response, give_back, gate)) => {
             record.answer(response.status().as_u16());
             let limit = handover.door.config.timeouts.body_idle;
@@ -64,7 +65,7 @@ pub(crate) async fn forward(
             record.answer(response.status().as_u16());
             response
         }
-        Err(refusal) => record.refuse(&refusal, &accept, &pseudonym),
+        Err(refusal) => record.refuse(&refusal, &accept, pseudonym),
     }
 }
 
@@ -95,8 +96,8 @@ async fn exchange(
     rewrite(&mut request, target, upgrade.as_ref(), pseudonym)?;
     let (gate, guard) = Gate::of(&mut request).unzip();
     let limit = handover.door.config.timeouts.body_idle;
-    let written = record.to_origin.clone();
-    let request = request.map(|incoming| RequestBody::new(incoming, limit, written, gate));
+    let session = handover.session.clone();
+    let request = request.map(|incoming| RequestBody::new(incoming, limit, session, gate));
     let own = fields::authenticates_connection(request.headers(), &header::AUTHORIZATION);
     let (mut response, mut give_back) = send(handover, request, target, record).await?;
     give_back.keep = !own && !fields::authenticates_connection(response.headers(), &header::WWW_AUTHENTICATE);
@@ -194,7 +195,7 @@ async fn send(
         let mut idle = match kept {
             Some(idle) => {
                 record.origin = Some(idle.address);
-                handover.session.set_target(target.to_string().into(), Some(idle.address));
+                handover.session.set_target(target, Some(idle.address));
                 idle
             }
             None => open(handover, target, record).await?,
@@ -262,13 +263,13 @@ async fn first_answer(
 /// A new connection to the origin; its task owns the socket.
 async fn open(handover: &Arc<Handover>, target: &Target, record: &mut Record) -> Result<Idle<RequestBody>, Refusal> {
     let connected = connect(handover, target, record).await?;
+    let address = connected.address;
     let limits = &handover.door.config.limits;
-    let io = OriginIo { stream: connected.stream, registration: connected.registration };
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
         .max_headers(limits.headers.into())
         .max_header_size(usize::try_from(limits.header_bytes.bytes()).unwrap_or(usize::MAX))
-        .handshake(TokioIo::new(io))
+        .handshake(TokioIo::new(OriginIo::from(connected)))
         .await
         .map_err(|error| refuse_answer(&error))?;
     tokio::spawn(async move {
@@ -276,7 +277,7 @@ async fn open(handover: &Arc<Handover>, target: &Target, record: &mut Record) ->
             tracing::debug!(error = %chain(&error), "connection to an origin ended by an error");
         }
     });
-    Ok(Idle { sender, address: connected.address, requests: 0 })
+    Ok(Idle { sender, address, requests: 0 })
 }
 
 /// A connection that goes back to the pool once the answer's body has been read.
@@ -353,7 +354,13 @@ pub(crate) fn error_kind(error: &hyper::Error) -> io::ErrorKind {
 #[derive(Debug)]
 pub(crate) struct OriginIo {
     pub(crate) stream: TcpStream,
-    pub(crate) registration: Registration,
+    _registration: Registration,
+}
+
+impl From<Connected> for OriginIo {
+    fn from(connected: Connected) -> Self {
+        Self { stream: connected.stream, _registration: connected.registration }
+    }
 }
 
 impl AsyncRead for OriginIo {

@@ -19,6 +19,5 @@ mod pac;
 pub mod refusal;
 mod serve;
 
-pub(crate) use connect::{Server, Tunnel};
-pub(crate) use forward::OriginIo;
+pub(crate) use connect::Tunnel;
 pub(crate) use serve::{Handover, Next, chain, serve};

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -43,9 +44,11 @@ pub(crate) struct Handover {
     pub(crate) session: Arc<Session>,
     pub(crate) leg: Arc<Leg>,
     pub(crate) permit: Permit,
+    /// Where the client reached us, if it is still there.
+    local: Option<SocketAddr>,
     /// Set by the request that turns the connection into a tunnel.
-    tunnel: Mutex<Option<Tunnel>>,
-    busy: Arc<AtomicBool>,
+    tunnel: Mutex<Option<Box<Tunnel>>>,
+    busy: AtomicBool,
 }
 
 impl Handover {
@@ -62,14 +65,15 @@ impl Handover {
             session: session.clone(),
             leg: leg.clone(),
             permit,
+            local: leg.stream().local_addr().ok(),
             tunnel: Mutex::new(None),
-            busy: Arc::default(),
+            busy: AtomicBool::new(false),
         })
     }
 
     /// Leaves the tunnel for when the answer that opens it has been sent.
     pub(crate) fn leave(&self, tunnel: Tunnel) {
-        *self.tunnel.lock() = Some(tunnel);
+        *self.tunnel.lock() = Some(Box::new(tunnel));
     }
 
     /// Starts the record of a request.
@@ -93,24 +97,23 @@ impl Handover {
 
 /// Marks a connection busy for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<AtomicBool>);
+pub(crate) struct Busy(Arc<Handover>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.busy.store(false, Ordering::Relaxed);
     }
 }
 
 /// What becomes of a connection after its last request.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one a connection, moved once: a box would cost more than it saves")]
 pub(crate) enum Next {
     /// It ends; what the client still sends is of no interest.
     Close,
     /// It broke off in an answer: the client must not take what it got for the whole. So long may delivery take.
     Reset(Duration),
     /// It carries a tunnel from here on; `early` was read behind the request that opened it.
-    Tunnel { io: ClientIo, early: Bytes, tunnel: Tunnel },
+    Tunnel { io: ClientIo, early: Bytes, tunnel: Box<Tunnel> },
 }
 
 /// Serves requests until the connection ends or turns into a tunnel.
@@ -168,7 +171,7 @@ pub(crate) async fn serve(io: ClientIo, handover: &Arc<Handover>) -> Next {
             let detail = format!("the request head did not arrive within {} s", limit.as_secs_f32());
             let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "http_request_error", detail);
             // Best effort: the client is not reading, or not writing, as it should.
-            let bytes = refusal.bare(&handover.worker.shared.pseudonym(&handover.door));
+            let bytes = refusal.bare(&handover.door.pseudonym);
             drop(poll_fn(|cx| Poll::Ready(tokio::io::AsyncWrite::poll_write(Pin::new(&mut io), cx, &bytes))).await);
         }
         Ended::Stuck => {
@@ -288,7 +291,7 @@ impl Service<Request<Incoming>> for Requests {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let handover = self.0.clone();
         handover.busy.store(true, Ordering::Relaxed);
-        let busy = Busy(handover.busy.clone());
+        let busy = Busy(handover.clone());
         Box::pin(async move {
             let mut response = answer(&handover, request).await;
             response.body_mut().hold(busy);
@@ -300,16 +303,16 @@ impl Service<Request<Incoming>> for Requests {
 /// Judges a request, then hands it to the one that can answer it.
 async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Response<ReplyBody> {
     let mut record = handover.record(&request);
-    let pseudonym = handover.worker.shared.pseudonym(&handover.door);
+    let pseudonym = &handover.door.pseudonym;
     if let Err(mut refusal) = judge(handover, &request) {
         // What follows may have been meant for the tunnel.
         refusal.close |= request.method() == Method::CONNECT;
-        return record.refuse(&refusal, request.headers(), &pseudonym);
+        return record.refuse(&refusal, request.headers(), pseudonym);
     }
     let ours = local::is_for_us(request.uri());
     if ours
         && pac::is_asked(request.method(), request.uri())
-        && let Ok(reached) = handover.leg.stream().local_addr()
+        && let Some(reached) = handover.local
     {
         return done(record, pac::answer(&handover.door, request.headers(), reached));
     }
@@ -319,7 +322,7 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
             None => {
                 record.outcome = Outcome::Refused("credentials");
                 record.answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED.as_u16());
-                return credentials::challenge(request.headers(), &pseudonym);
+                return credentials::challenge(request.headers(), pseudonym);
             }
         }
     }
@@ -341,23 +344,23 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
         Target::from_absolute(request.uri()).map_err(refuse_target)
     };
     match target.and_then(|target| connect::judge_port(handover, &target).map(|()| target)) {
-        Ok(target) => forward::forward(handover, request, target, record).await,
-        Err(refusal) => record.refuse(&refusal, request.headers(), &pseudonym),
+        // Boxed: three times as large as all the rest, of which a CONNECT needs nothing.
+        Ok(target) => Box::pin(forward::forward(handover, request, target, record)).await,
+        Err(refusal) => record.refuse(&refusal, request.headers(), pseudonym),
     }
 }
 
 /// Writes down an answer of our own that is no refusal.
 fn done(mut record: Record, response: Response<ReplyBody>) -> Response<ReplyBody> {
     record.outcome = Outcome::Completed;
-    record.to_client = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    record.count_to_client(http_body::Body::size_hint(response.body()).exact().unwrap_or(0));
     record.answer(response.status().as_u16());
     response
 }
 
 /// Everything that can be refused from the head alone.
 fn judge(handover: &Handover, request: &Request<Incoming>) -> Result<(), Refusal> {
-    let stream = handover.leg.stream();
-    if let Ok(local) = stream.local_addr()
+    if let Some(local) = handover.local
         && handover.worker.shared.outgoing.is_loop(handover.session.client, local)
     {
         return Err(loop_detected());

@@ -45,13 +45,16 @@ pub struct OwnError {
     pub source: io::Error,
 }
 
+/// Local and remote address of a connection, and how often it is registered.
+type Shard = Mutex<HashMap<(SocketAddr, SocketAddr), u32>>;
+
 /// The plain-TCP connections that we dialled and that still live. One for the process, shared by all workers.
 ///
-/// Remotes are kept by local address: the kernel gives one local port to several connections with different remotes,
-/// so a local address alone does not name a connection.
+/// The kernel gives one local port to several connections with different remotes, so it takes both addresses to name one.
+/// It is counted: a port may serve the same remote again before the registration of the connection that had it is gone.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    shards: [Mutex<HashMap<SocketAddr, Vec<SocketAddr>>>; SHARDS],
+    shards: [Shard; SHARDS],
 }
 
 impl Outgoing {
@@ -63,16 +66,8 @@ impl Outgoing {
     /// Notes a connection that we dialled, until the returned value is dropped.
     pub fn register(self: &Arc<Self>, local: SocketAddr, remote: SocketAddr) -> Registration {
         let (local, remote) = (canonical(local), canonical(remote));
-        self.shard(local).lock().entry(local).or_default().push(remote);
+        *self.shard(local).lock().entry((local, remote)).or_default() += 1;
         Registration { registry: Arc::clone(self), local, remote }
-    }
-
-    /// Whether `peer` is the local address of a connection that we dialled. A hint: see [`Self::is_loop`].
-    ///
-    /// A process on this host may own the same local port towards another remote; on a busy host many do.
-    pub fn is_ours(&self, peer: SocketAddr) -> bool {
-        let peer = canonical(peer);
-        self.shard(peer).lock().contains_key(&peer)
     }
 
     /// Whether an accepted connection, from `peer` to our `local`, is one that we dialled: exact.
@@ -81,12 +76,12 @@ impl Outgoing {
     /// (`SO_ORIGINAL_DST`) where a firewall redirects. Ask after the first bytes were read (module documentation).
     pub fn is_loop(&self, peer: SocketAddr, local: SocketAddr) -> bool {
         let (peer, local) = (canonical(peer), canonical(local));
-        self.shard(peer).lock().get(&peer).is_some_and(|remotes| remotes.contains(&local))
+        self.shard(peer).lock().contains_key(&(peer, local))
     }
 
     /// How many connections are registered.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().values().map(Vec::len).sum::<usize>()).sum()
+        self.shards.iter().map(|shard| shard.lock().values().map(|count| *count as usize).sum::<usize>()).sum()
     }
 
     /// Whether none is registered.
@@ -94,7 +89,7 @@ impl Outgoing {
         self.shards.iter().all(|shard| shard.lock().is_empty())
     }
 
-    fn shard(&self, local: SocketAddr) -> &Mutex<HashMap<SocketAddr, Vec<SocketAddr>>> {
+    fn shard(&self, local: SocketAddr) -> &Shard {
         // Local ports are handed out evenly enough to be their own hash.
         &self.shards[usize::from(local.port()) / 2 % SHARDS]
     }
@@ -118,12 +113,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = self.registry.shard(self.local).lock().entry(self.local) {
-            let remotes = entry.get_mut();
-            if let Some(at) = remotes.iter().position(|remote| *remote == self.remote) {
-                remotes.swap_remove(at);
-            }
-            if remotes.is_empty() {
+        if let Entry::Occupied(mut entry) = self.registry.shard(self.local).lock().entry((self.local, self.remote)) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
                 entry.remove();
             }
         }

@@ -18,8 +18,9 @@ use crate::pipe::Pipe;
 /// Reads a direction may do before it lets the other connections of the worker have their turn.
 const TURN: usize = 8;
 
-/// Pipes a direction may fill in its turn: each holds four times what a buffer does.
-const SPLICES: usize = 2;
+/// Pipes a direction may fill in its turn; what the sockets hold ends it before. Eight downloads over MPTCP took 1.11 of HAProxy's processor
+/// time for each byte with one, 1.00 to 1.03 with two, 0.92 with eight (medians of three rounds each).
+const SPLICES: usize = 8;
 
 /// A transfer is long once so much went through: a pipe and its system calls are worth while then.
 const LONG: u64 = 512 * 1024;

@@ -45,8 +45,8 @@ fn limits() -> Limits {
 }
 
 /// A tunnel that nothing has passed.
-fn fresh() -> Tunnel {
-    Tunnel {
+fn fresh() -> Relay {
+    Relay {
         upload: Pump::new(Side::Client, Bytes::new()),
         download: Pump::new(Side::Server, Bytes::new()),
         watchdog: None,
@@ -59,7 +59,8 @@ fn fresh() -> Tunnel {
 /// Runs a tunnel to its end as the stack does; returns the end and both counts.
 async fn run(mut legs: Legs, limits: Limits, abort: CancellationToken) -> (End, (u64, u64)) {
     let carried = Carried::default();
-    let end = relay(&mut legs.io, &mut legs.server, (Bytes::new(), Bytes::new()), limits, &carried, &abort).await;
+    let mut relay = Relay::new((Bytes::new(), Bytes::new()), limits);
+    let end = relay.run(&mut legs.io, &mut legs.server, &carried, &abort).await;
     match &end {
         End::Failed { side: Side::Server, .. } => legs.leg.deliver_then_reset(DELIVER, &abort).await,
         End::Failed { side: Side::Client, .. } => deliver_then_reset(&legs.server, DELIVER, &abort).await,
