@@ -64,7 +64,7 @@ while read -r piece _ count; do
     [ -n "$piece" ] || continue
     recorded=$(awk -v section="[$profile]" -v piece="$piece" '/^\[/ { mine = $0 == section } mine && $1 == piece { print $3 }' "$records")
     if [ -z "$recorded" ]; then
-        echo "instructions: $piece takes $count, and nothing is recorded for it in [$profile]" >&2
+        echo "instructions: $piece takes $count, and nothing is recorded for it in [$profile] ... FAILED" >&2
         failed=yes
         continue
     fi

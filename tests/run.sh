@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every test of the workspace and every experiment in its quick form, and counts them all in the last line.
+# Runs every test of the workspace, every experiment in its quick form, and counts the instructions of the hot pieces; counts them all in
+# the last line.
 #
 # As root, in place. As an ordinary user, as the root of new user, network and mount namespaces: nothing is skipped, and
 # nothing outside is touched. Everything is built before, because inside there is no network.
@@ -17,6 +18,7 @@ export ANABRANCH_BIN
 
 if [ "${1:-}" != inside ]; then
     cargo test --workspace --locked --no-run
+    cargo build --release --locked -p anabranch-bench --bin hot
     if [ "$(id -u)" != 0 ]; then
         if ! unshare --user --map-root-user --net --mount true 2>/dev/null; then
             echo "the tests need root, or a kernel that lets ordinary users make user namespaces" >&2
@@ -44,7 +46,14 @@ line=$(sed -n 's/^experiments: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$
 line=${line:-0 1}
 passed=$((passed + ${line% *})) failed=$((failed + ${line#* }))
 
+{ sh tests/instructions.sh 2>&1 || true; } | tee "$target/instructions.log"
+right=$(grep -c '\.\.\. ok$' "$target/instructions.log") || true
+wrong=$(grep -c '\.\.\. FAILED$' "$target/instructions.log") || true
+# Without a count nothing was compared.
+if [ "$right" = 0 ] && [ "$wrong" = 0 ]; then wrong=1; fi
+passed=$((passed + right)) failed=$((failed + wrong))
+
 # Who sees no more than the end of this sees what failed.
-grep -h ' FAILED' "$log" "$target/lab.log" || true
+grep -h ' FAILED' "$log" "$target/lab.log" "$target/instructions.log" || true
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

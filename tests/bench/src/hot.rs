@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anabranch::http::hot::answer_heads;
 use anabranch::leg::{ClientIo, Leg, LegIo};
-use anabranch::relay::{Carried, Limits, relay};
+use anabranch::relay::{Carried, Limits, Relay};
 use anabranch_sniffer::wire::{LinkType, parse};
 use anabranch_sniffer::{FourTuple, SubflowKind, Token};
 use anabranch_throttle::policy::{Policies, Rules};
@@ -90,7 +90,8 @@ async fn relay_steps(times: u32) -> Result<()> {
     let limits =
         Limits { idle: Some(Duration::from_secs(3600)), half_closed: Duration::from_secs(120), lifetime: None };
     let (carried, abort) = (Carried::default(), CancellationToken::new());
-    let tunnel = relay(&mut io, &mut server, (Bytes::new(), Bytes::new()), limits, &carried, &abort);
+    let mut relay = Relay::new((Bytes::new(), Bytes::new()), limits);
+    let tunnel = relay.run(&mut io, &mut server, &carried, &abort);
     let exchange = async {
         let mut piece = [7; 1024];
         for _ in 0..times {

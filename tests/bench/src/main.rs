@@ -33,6 +33,9 @@ struct Arguments {
     /// Bound every send buffer (tcp_wmem): at the kernel's bound of 4 MiB, MPTCP stalls on paths of microseconds.
     #[arg(long, value_name = "BYTES")]
     send_buffer: Option<u64>,
+    /// Threads, or workers, of whoever can have several; as many as cores by default. The floor has one.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Print exactly one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -57,9 +60,9 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     re_enter_if_unprivileged()?;
-    let Arguments { scenario: scenarios, peer: peers, quick, send_buffer, .. } = arguments;
+    let Arguments { scenario: scenarios, peer: peers, quick, send_buffer, threads, .. } = arguments;
     let rounds = arguments.rounds.unwrap_or(if quick { 1 } else { 5 }).max(1);
-    let options = Options { rounds, quick, send_buffer, scenarios, peers };
+    let options = Options { rounds, quick, send_buffer, threads, scenarios, peers };
     // Nobody may be there to read; standard output stays free for the table.
     let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
     let table = table::of(&run(&options, &tell)?, &options);

@@ -27,6 +27,8 @@ pub struct Options {
     ///
     /// Units: bytes
     pub send_buffer: Option<u64>,
+    /// Threads, or workers, of whoever can have several; as many as cores by default.
+    pub threads: Option<usize>,
     /// Scenarios whose name contains one of these; all by default.
     pub scenarios: Vec<String>,
     /// Peers whose name contains one of these, and the direct connection; all by default.
@@ -113,8 +115,9 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Outcome> {
         |name: &str, texts: &[String]| texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()));
     let scenarios: Vec<_> = all().into_iter().filter(|s| chosen(&s.name, &options.scenarios)).collect();
     ensure!(!scenarios.is_empty(), "no scenario's name contains any of {:?}", options.scenarios);
-    let new_place =
-        || -> Result<Place> { Ok(Place { world: World::start(options.quick, options.send_buffer)?, crowd: None }) };
+    let new_place = || -> Result<Place> {
+        Ok(Place { world: World::start(options.quick, options.send_buffer, options.threads)?, crowd: None })
+    };
     let mut places = vec![new_place()?];
     let (mut entrants, mut taking) = (Vec::new(), Vec::new());
     for (index, peer) in PEERS.iter().enumerate() {
@@ -201,7 +204,8 @@ fn enter(world: &World, (index, place): (usize, usize), peer: &'static Peer) -> 
 
 fn start(world: &World, index: usize, peer: &Peer) -> Result<Running, Unusable> {
     let port = FIRST_PORT + u16::try_from(index).unwrap_or(0);
-    let place = peer::Place { edge: &world.topology.edge, port, origin: world.origin_of(index) };
+    let place =
+        peer::Place { edge: &world.topology.edge, port, origin: world.origin_of(index), threads: world.threads };
     Running::start(peer, &world.built, place)
 }
 

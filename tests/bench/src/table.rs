@@ -32,6 +32,8 @@ pub struct Table {
     pub quick: bool,
     /// The bound on send buffers, if it is not the kernel's.
     pub send_buffer: Option<u64>,
+    /// Threads of whoever can have several, where it is not as many as cores.
+    pub threads: Option<usize>,
     /// Who took part, and who did not.
     pub peers: Vec<Taking>,
     /// What was measured.
@@ -121,6 +123,7 @@ pub fn of(outcome: &Outcome, options: &Options) -> Table {
         rounds: options.rounds,
         quick: options.quick,
         send_buffer: options.send_buffer,
+        threads: options.threads,
         peers: outcome.taking.clone(),
         scenarios: parts.collect(),
     }

@@ -57,6 +57,8 @@ pub struct World {
     pub built: Built,
     /// Small enough for a trial.
     pub quick: bool,
+    /// Threads of whoever can have several; as many as cores by default.
+    pub threads: Option<usize>,
     /// The rates that are 70 % of the reference's, once they are known; the same for all networks.
     pub offered: Arc<Mutex<HashMap<Protocol, f64>>>,
 }
@@ -81,7 +83,7 @@ impl Client {
 
 impl World {
     /// Builds it and starts the origin; `send_buffer` bounds every send buffer (tcp_wmem), in bytes.
-    pub fn start(quick: bool, send_buffer: Option<u64>) -> Result<Self> {
+    pub fn start(quick: bool, send_buffer: Option<u64>, threads: Option<usize>) -> Result<Self> {
         let topology = Topology::builder()
             .link(Link::new("one"))
             .link(Link::new("two"))
@@ -120,7 +122,7 @@ impl World {
         let ports: Vec<_> =
             places.flat_map(|(i, _)| [(ORIGIN_TCP + i, Protocol::Tcp), (ORIGIN_MPTCP + i, Protocol::Mptcp)]).collect();
         let origin = Origin::start(&topology.origin, &ports)?;
-        Ok(Self { topology, origin, built: Built::new()?, quick, offered: Arc::default() })
+        Ok(Self { topology, origin, built: Built::new()?, quick, threads, offered: Arc::default() })
     }
 
     /// The value for a full run or for a trial.

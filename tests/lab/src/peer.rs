@@ -2,7 +2,7 @@
 //!
 //! What lives here: the list; a new peer is an entry and a template beside `peers/`. What does not: starting one (`process`), who
 //! is compared with whom. Called by the bench and by the experiment `conversion`.
-//! Invariant: a template's placeholders are `{port}`, `{origin}`, `{oport}`, `{dir}`, `{cores}`, `{files}`, `{user}`, and those
+//! Invariant: a template's placeholders are `{port}`, `{origin}`, `{oport}`, `{dir}`, `{threads}`, `{files}`, `{user}`, and those
 //! that an entry adds of its own.
 
 mod build;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::{Origin, PATIENCE, Proxy, Tunnel, ask, binary, mptcp_connect};
+use crate::support::{Origin, PATIENCE, Proxy, Tunnel, ask, binary, connect, eventually, mptcp_connect, read_reply};
 
 const EDGE: &str = "[[listener]]\nname = \"edge\"\naddress = \"127.0.0.1:0\"\n";
 
@@ -127,4 +127,48 @@ fn hostile_questions_are_answered_or_dropped_and_nothing_breaks() {
     // Somebody who connects and says nothing holds up nobody.
     let _mute: Vec<_> = (0..50).map(|_| UnixStream::connect(proxy.control()).unwrap()).collect();
     assert_eq!(proxy.status()["sessions"], 0);
+}
+
+/// A POST, half of its answer, and a tunnel, all over one connection.
+#[test]
+fn requests_are_counted_while_they_run_and_each_for_itself() {
+    let (go, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let web = Origin::new(move |mut stream| {
+        let mut read = Vec::new();
+        while !read.ends_with(b"up-load") {
+            let mut piece = [0; 1024];
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&read));
+            read.extend_from_slice(&piece[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").unwrap();
+        waits.lock().unwrap().recv().unwrap();
+        stream.write_all(b"world").unwrap();
+    });
+    let echo = Origin::echo();
+    let proxy = Proxy::start(EDGE);
+    let counts = || {
+        let (_, body) = ask(&proxy.control(), "GET", "/connections");
+        let lines: Value = serde_json::from_str(&body).unwrap();
+        // Before it is accepted there is no line of it.
+        let of = |key: &str| lines[0][key].as_u64().unwrap_or_default();
+        (of("bytes_to_origin"), of("bytes_to_client"))
+    };
+    let mut stream = connect(proxy.address("edge"));
+    write!(stream, "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 7\r\n\r\nup-", web.url("/")).unwrap();
+    eventually("what has been sent up is counted", || counts() == (3, 0));
+    stream.write_all(b"load").unwrap();
+    eventually("what has come down is counted", || counts() == (7, 5));
+    go.send(()).unwrap();
+    assert_eq!(read_reply(&mut stream).text(), "helloworld");
+    let mut tunnel = Tunnel::over(stream, echo.address);
+    tunnel.echo("123");
+    eventually("what the tunnel carries comes on top", || counts() == (10, 13));
+    assert!(tunnel.finish().is_empty());
+    let out = proxy.stop().out;
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(lines[0].contains(" method=POST ") && lines[0].contains(" to_origin=7 to_client=10 "), "{out}");
+    assert!(lines[1].contains(" method=CONNECT ") && lines[1].contains(" to_origin=3 to_client=3 "), "{out}");
 }

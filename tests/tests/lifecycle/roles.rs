@@ -125,3 +125,30 @@ fn told_to_observe_it_decides_and_touches_nothing() {
     proxy.hang_up("applied");
     assert!(said().contains("nothing is done"), "also after a reload: {}", said());
 }
+
+#[test]
+fn what_policies_do_is_counted() {
+    const POLICY: &str =
+        "[[policy]]\nname = \"in all\"\naction = \"limit\"\nrate = \"5 Mbit/s\"\nenforce = \"always\"\n";
+    let echo = Origin::echo();
+    let mut start = Start::new(&format!("{EDGE}{POLICY}"));
+    start.command().arg("--observe");
+    let proxy = start.run();
+    let counted = |name: &str| {
+        let (_, text) = ask(&proxy.control(), "GET", "/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("anabranch_steering_{name} ")));
+        line.unwrap_or_else(|| panic!("{name} in {text}")).parse::<f64>().unwrap()
+    };
+    let holds = |event| counted(&format!("holds_total{{policy=\"in all\",event=\"{event}\"}}"));
+    assert_eq!((holds("begun"), holds("ended")), (0.0, 0.0));
+    let began = counted("last_turn_timestamp_seconds");
+    let mut tunnel = Tunnel::over(mptcp_connect(proxy.address("edge")), echo.address);
+    tunnel.echo("hello");
+    eventually("the hold is counted, and the loop turns", || {
+        holds("begun") > 0.0 && counted("last_turn_timestamp_seconds") > began
+    });
+    // It is told to observe: of all this nothing is done.
+    assert_eq!((counted("connections"), counted("held{action=\"total\"}")), (0.0, 0.0));
+    tunnel.finish();
+    eventually("and its end", || holds("ended") + holds("released") == holds("begun"));
+}

@@ -32,7 +32,7 @@ const WARM: usize = 200;
 /// Runs it once, on a proxy of its own: what the others have carried before has left its marks in their memory.
 pub(super) fn run(world: &World, peer: &Peer, index: usize) -> Result<Sample> {
     let port = FIRST_PORT + ANEW + u16::try_from(index)?;
-    let place = Place { edge: &world.topology.edge, port, origin: world.origin_of(index) };
+    let place = Place { edge: &world.topology.edge, port, origin: world.origin_of(index), threads: world.threads };
     let mut running = Running::start(peer, &world.built, place).map_err(|error| match error {
         Unusable::Missing(words) => anyhow!(words),
         Unusable::Broken(error) => error,

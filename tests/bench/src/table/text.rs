@@ -9,8 +9,9 @@ impl Table {
         let trial = if self.quick { "; a trial: nothing to compare by" } else { "" };
         let buffers =
             self.send_buffer.map_or_else(String::new, |most| format!(", send buffers of at most {most} bytes"));
+        let threads = self.threads.map_or_else(String::new, |threads| format!(", {threads} thread(s) each"));
         let mut out =
-            format!("Linux {}, {} cores, {} rounds{buffers}{trial}\n\n", self.kernel, self.cores, self.rounds);
+            format!("Linux {}, {} cores, {} rounds{buffers}{threads}{trial}\n\n", self.kernel, self.cores, self.rounds);
         for taking in &self.peers {
             let state = taking.absent.clone().unwrap_or_else(|| format!("MPTCP: {}", taking.mptcp));
             let version = taking.version.as_deref().unwrap_or_default();

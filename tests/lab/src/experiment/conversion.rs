@@ -120,7 +120,7 @@ fn find(name: &str) -> Option<&'static Peer> {
 /// Starts one of the peers; the outer error is the lab's own.
 fn start(topology: &Topology, built: &Built, name: &str, port: u16) -> Result<Result<Running, Unusable>> {
     let peer = find(name).with_context(|| format!("no peer is called {name}"))?;
-    Ok(Running::start(peer, built, Place { edge: &topology.edge, port, origin: origin(topology) }))
+    Ok(Running::start(peer, built, Place { edge: &topology.edge, port, origin: origin(topology), threads: None }))
 }
 
 /// Starts the others beside ours. Who is not installed is named; who is and does not start, or speaks no MPTCP, is a failure.

@@ -223,6 +223,15 @@ pub fn run(cells: &[Cell], rounds: usize, options: &Options, note: &mut dyn FnMu
 }
 
 impl World {
+    /// What the proxy has to say about a transfer that failed, beside the kernel's counters of both ends.
+    fn last_words(&self, counters: &BTreeMap<String, u64>) -> String {
+        let Some(proxy) = &self.proxy else { return format!("{counters:?}") };
+        // A session that still delivers writes its record when it has ended.
+        std::thread::sleep(Duration::from_secs(1));
+        let last = proxy.access_log().pop().map_or_else(|| "nothing".into(), |entry| entry.to_string());
+        format!("the last entry of the access log: {last}; {counters:?}")
+    }
+
     fn sample(&self, cell: &Cell, round: usize) -> Result<Sample> {
         let before = self.counters()?;
         let transfer = self.transfer(cell.traffic);
@@ -234,6 +243,7 @@ impl World {
             *value > 0
         });
         self.proxy.as_ref().map_or(Ok(()), Proxy::expect_alive)?;
+        let result = result.map_err(|error| format!("{error}; {}", self.last_words(&counters)));
         Ok(Sample { cell: cell.name.clone(), round, result, rate, counters, restored_bytes })
     }
 }

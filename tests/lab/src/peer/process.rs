@@ -32,6 +32,8 @@ pub struct Place<'a> {
     pub port: u16,
     /// The origin's address.
     pub origin: std::net::SocketAddr,
+    /// Threads, or workers, of whoever can have several; as many as cores by default. The floor has one.
+    pub threads: Option<usize>,
 }
 
 /// Why somebody cannot be measured here.
@@ -210,6 +212,7 @@ fn command(recipe: &Recipe, program: &Path, built: &Built, port: u16) -> (Vec<St
 
 fn fill(text: &str, peer: &Peer, directory: &Path, place: Place<'_>) -> Result<String> {
     let cores = std::thread::available_parallelism().context("cannot count the cores")?;
+    let threads = place.threads.unwrap_or_else(|| cores.get());
     let (_, files) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
     let recipe = recipe(peer);
     let mut text = text.to_owned();
@@ -222,7 +225,7 @@ fn fill(text: &str, peer: &Peer, directory: &Path, place: Place<'_>) -> Result<S
         ("origin", place.origin.ip().to_string()),
         ("oport", place.origin.port().to_string()),
         ("dir", directory.display().to_string()),
-        ("cores", cores.to_string()),
+        ("threads", threads.to_string()),
         // squid keeps a table of as many.
         ("files", files.min(65_536).to_string()),
         ("user", recipe.and_then(|recipe| recipe.user).unwrap_or("root").to_owned()),

@@ -28,6 +28,20 @@ fn only_what_a_busy_machine_can_cause_is_in_doubt() {
 }
 
 #[test]
+fn one_altered_stream_is_told_and_one_more_in_fifty_forgiven() {
+    let altered = |streams, times| {
+        let mut report = Report::new("x", json!({}));
+        report.compared(streams);
+        (0..times).for_each(|_| report.altered("a wrong byte"));
+        (report.passed, report.notes.len())
+    };
+    assert_eq!(altered(10, 1), (true, 1));
+    assert_eq!(altered(10, 2), (false, 1));
+    assert_eq!(altered(50, 2), (true, 2));
+    assert_eq!(altered(50, 3), (false, 2));
+}
+
+#[test]
 fn several_reports_are_one_object_that_fails_with_any() {
     let mut good = Report::new("good", json!({"a": 1}));
     good.cell("c", "s", &[1.0, 2.0]);

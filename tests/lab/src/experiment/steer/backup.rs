@@ -66,9 +66,7 @@ fn measure(options: &Options) -> Result<Report> {
         for number in 0..rounds {
             let free = plain_tcp(&stage, &[1], Family::V4, way)?.middle;
             let trace = run(&stage, way).with_context(|| name.clone())?;
-            for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                report.fail(format!("{name}: {fault}"));
-            }
+            trace.tell(&mut report, &name);
             let run = judge(&trace, way, free);
             tell(&format!("  {number:>2} {name:<24} {run:.3?}"));
             let Run { window, share, take_over_ms, rest_ms, release_ms } = run;

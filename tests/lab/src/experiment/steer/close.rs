@@ -46,9 +46,7 @@ fn measure(options: &Options) -> Result<Report> {
             let free = plain_tcp(&stage, &[1], Family::V4, way)?.middle;
             stage.set_limits(2, accepted)?;
             let (trace, subflows) = close(&stage, way).with_context(|| name.clone())?;
-            for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                report.fail(format!("{name}: {fault}"));
-            }
+            trace.tell(&mut report, &name);
             if subflows != [2, 1, 1] {
                 report.fail(format!("{name}: before, a second after and at the end there were {subflows:?} subflows"));
             }
@@ -108,9 +106,7 @@ fn others(stage: &Stage, report: &mut Report) -> Result<(f64, f64)> {
         recording.wait_until(ms(3_000));
         recording.act("policy clear", Stage::clear);
         let trace = recording.finish()?;
-        for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-            report.fail(format!("closed from the start: {fault}"));
-        }
+        trace.tell(report, "closed from the start");
         Ok(trace)
     };
     let last = run(2, 0)?.total(Way::Download).poorest(ms(1_200), ms(3_000)).unwrap_or(0.0) / free.max(1.0);

@@ -65,9 +65,7 @@ fn measure(options: &Options) -> Result<Report> {
         let (mut leaves, mut returns, mut means, mut lows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for number in 0..rounds {
             let trace = run(&stage, cross, &policies).with_context(|| name)?;
-            for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                report.fail(format!("{name}: {fault}"));
-            }
+            trace.tell(&mut report, name);
             let (leave, again, mean, (low, at)) = judge(&trace, cross);
             tell(&format!(
                 "  {number:>2} {name}: off the path after {leave:.0} ms, back after {again:.0} ms, {mean:.3} of its demand meanwhile, lowest window {low:.3} at {at:.1?}"

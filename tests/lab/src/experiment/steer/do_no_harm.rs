@@ -1,8 +1,9 @@
 //! Do no harm: whatever policies come and go while paths fail and recover, a connection carries what the best path that works would.
 //!
 //! Every seed is a run of its own: its steps, its policies, its cuts. The kernel's own recovery from a cut takes a second, or three: a seed
-//! that falls short is played again, with policies and without in turn, and judged by the medians. What the kernel alone does no better is
-//! not ours. Invariant: never are both paths cut.
+//! that falls short is played again, with policies and without in turn. What the kernel alone does no better is not ours: a seed is harmed
+//! if its median falls short, and it falls short more often than without policies by more than chance explains. Invariant: never are both
+//! paths cut.
 
 mod plan;
 
@@ -34,8 +35,8 @@ pub const EXPERIMENT: Experiment = Experiment {
 const LEAST: f64 = 0.9;
 /// So long after a path was cut, the cut itself is felt.
 const FELT: Duration = ms(1_500);
-/// So often a seed that falls short is played again, with policies and without.
-const AGAIN: usize = 3;
+/// So often a seed that falls short is played again, with policies and without; and so often if that does not decide it.
+const AGAIN: [usize; 2] = [3, 9];
 /// What goes unthrottled is carried as without a throttle.
 const UNTHROTTLED: f64 = 0.97;
 /// One-way delays of the worlds, in milliseconds.
@@ -47,6 +48,34 @@ struct Harm {
     ratio: f64,
     /// When it began.
     at: Duration,
+}
+
+/// What becomes of a seed that fell short once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Its median does not.
+    Once,
+    /// It does so without policies too, as far as so many plays can tell.
+    Alone,
+    /// Policies make it do so.
+    Harmed,
+}
+
+impl Verdict {
+    /// By as many plays with policies as without: two standard deviations are more than chance.
+    #[allow(clippy::cast_precision_loss, reason = "a few plays")]
+    fn of(with: &[f64], without: &[f64]) -> Self {
+        let short = |plays: &[f64]| plays.iter().filter(|ratio| **ratio < LEAST).count() as f64;
+        let (ours, others, plays) = (short(with), short(without), with.len() as f64);
+        let share = (ours + others) / (2.0 * plays);
+        if median(with).unwrap_or(0.0) >= LEAST {
+            Self::Once
+        } else if ours - others > 2.0 * (2.0 * plays * share * (1.0 - share)).sqrt() {
+            Self::Harmed
+        } else {
+            Self::Alone
+        }
+    }
 }
 
 fn measure(options: &Options) -> Result<Report> {
@@ -69,9 +98,7 @@ fn measure(options: &Options) -> Result<Report> {
         let (stage, free) = &stages[world];
         let plan = Plan::of(seed as u64);
         let trace = play(stage, &plan, true).with_context(|| format!("seed {seed}"))?;
-        for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-            report.fail(format!("seed {seed}: {fault}"));
-        }
+        trace.tell(&mut report, &format!("seed {seed}"));
         let harm = judge(&plan, &trace, *free);
         steered += u32::from(is_steered(&plan, &trace, *free));
         tell(&format!(
@@ -81,27 +108,37 @@ fn measure(options: &Options) -> Result<Report> {
         let mut ratio = harm.ratio;
         if harm.ratio < LEAST {
             let (mut with, mut without) = (Vec::new(), Vec::new());
-            for _ in 0..AGAIN {
-                without.push(judge(&plan, &play(stage, &plan, false)?, *free).ratio);
-                with.push(judge(&plan, &play(stage, &plan, true)?, *free).ratio);
+            let mut verdict = Verdict::Alone;
+            for plays in AGAIN {
+                while with.len() < plays {
+                    without.push(judge(&plan, &play(stage, &plan, false)?, *free).ratio);
+                    with.push(judge(&plan, &play(stage, &plan, true)?, *free).ratio);
+                }
+                verdict = Verdict::of(&with, &without);
+                if verdict != Verdict::Alone {
+                    break;
+                }
             }
-            let control = median(&without).unwrap_or(0.0);
             ratio = median(&with).unwrap_or(0.0);
             let words = format!(
                 "seed {seed}, {} ms delay: {:.3} at {:?}; again {with:.3?}, without policies {without:.3?}; {plan}",
                 DELAYS[world], harm.ratio, harm.at
             );
             tell(&format!("      {words}"));
-            if ratio >= LEAST {
-                once += 1;
-                report.note(format!("not again: {words}"));
-            } else if control < LEAST {
-                alone += 1;
-                report.note(format!("no better without policies: {words}"));
-            } else {
-                harmed += 1;
-                report.note(words);
-                draw(&mut report, seed, &trace, *free);
+            match verdict {
+                Verdict::Once => {
+                    once += 1;
+                    report.note(format!("not again: {words}"));
+                }
+                Verdict::Alone => {
+                    alone += 1;
+                    report.note(format!("no better without policies: {words}"));
+                }
+                Verdict::Harmed => {
+                    harmed += 1;
+                    report.note(words);
+                    draw(&mut report, seed, &trace, *free);
+                }
             }
         }
         worst.push(ratio);

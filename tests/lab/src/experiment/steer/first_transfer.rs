@@ -64,23 +64,26 @@ fn cells(options: &Options) -> Vec<Cell> {
         way,
         accepted,
     };
-    let demoted = |name, delay| Cell {
-        policies: policy(2, "backup", ""),
-        rate: 0,
+    // A contract about uploads has its subflow demoted as well, for as long as the other is free.
+    let demoted = |name, delay, (rate, policies)| Cell {
+        policies,
+        rate,
         burst: BURST + mbit(40) / 8.0 * (ms(delay) * 2 + ms(10)).as_secs_f64(),
         ..cell(name, delay, Way::Upload, 0)
     };
+    let backup = || (0, policy(2, "backup", ""));
     let mut cells = vec![
         cell("download", 0, Way::Download, 0),
         cell("download, 20 ms delay, add_addr_accepted 2", 20, Way::Download, 2),
-        demoted("upload: demotion", 0),
+        demoted("upload: demotion", 0, backup()),
     ];
     if !options.quick {
         cells.push(cell("download, 20 ms delay", 20, Way::Download, 0));
         cells.push(cell("download, add_addr_accepted 2", 0, Way::Download, 2));
         cells.push(Cell { family: Family::V6, ..cell("download over IPv6", 0, Way::Download, 0) });
-        cells.push(Cell { policies: contract, ..cell("upload: a contract", 0, Way::Upload, 0) });
-        cells.push(demoted("upload: demotion, 20 ms delay", 20));
+        cells.push(demoted("upload: a contract", 0, (2, contract.clone())));
+        cells.push(Cell { family: Family::V6, ..demoted("upload over IPv6: a contract", 0, (2, contract)) });
+        cells.push(demoted("upload: demotion, 20 ms delay", 20, backup()));
     }
     cells
 }
@@ -112,9 +115,7 @@ fn measure(options: &Options) -> Result<Report> {
                 run.share * 100.0,
                 run.time
             ));
-            for fault in run.trace.faults.iter().cloned().chain(run.trace.losses()) {
-                report.fail(format!("{}: {fault}", cell.name));
-            }
+            run.trace.tell(&mut report, cell.name);
             runs.push(run);
         }
         let of = |value: fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<_>>();

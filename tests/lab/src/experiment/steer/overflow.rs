@@ -72,9 +72,7 @@ fn measure(options: &Options) -> Result<Report> {
     for way in [Way::Download, Way::Upload] {
         let name = format!("{way:?}").to_lowercase();
         let (trace, rises) = run(&stage, &pace, way).with_context(|| name.clone())?;
-        for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-            report.fail(format!("{name}: {fault}"));
-        }
+        trace.tell(&mut report, &name);
         let cycles = judge(&trace, &pace, &rises, way);
         let of = |value: fn(&Cycle) -> f64| cycles.iter().map(value).collect::<Vec<_>>();
         report.cell(&format!("{name}: dear share while there is room"), "ratio", &of(|cycle| cycle.share));

@@ -76,9 +76,7 @@ fn measure(options: &Options) -> Result<Report> {
         ));
         samples.iter_mut().zip(values).for_each(|(sample, value)| sample.push(value));
         for (what, trace) in [("crossing", &crossing), ("after the restart", &second), ("used up", &third)] {
-            for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                report.fail(format!("{what}: {fault}"));
-            }
+            trace.tell(&mut report, what);
         }
         if number == 0 {
             let panels = [("crossing in mid-transfer", &crossing), ("used up from the start; path one cut", &third)];

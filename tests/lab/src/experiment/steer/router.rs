@@ -82,9 +82,7 @@ fn measure(options: &Options) -> Result<Report> {
             for (what, trace) in
                 [("close", closed), ("limit", steered), ("limit from the start", early), ("contract", contract)]
             {
-                for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                    report.fail(format!("{what}, {family:?}: {fault}"));
-                }
+                trace.tell(&mut report, &format!("{what}, {family:?}"));
                 if number == 0 && family == Family::V4 {
                     panels.push(trace.panel(what, Way::Download));
                 }

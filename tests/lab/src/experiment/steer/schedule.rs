@@ -50,9 +50,7 @@ fn measure(options: &Options) -> Result<Report> {
         recording.wait_until(at + AFTER);
         let trace = recording.finish()?;
         stage.clear()?;
-        for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-            report.fail(format!("{zone}: {fault}"));
-        }
+        trace.tell(&mut report, zone);
         let (one, two) = (trace.payload(1, Way::Download), trace.payload(2, Way::Download));
         // Before the minute path two rests, afterwards path one.
         if two.richest(ms(1_500), at).is_none_or(|rate| rate > 0.4e6) {

@@ -50,9 +50,7 @@ fn measure(options: &Options) -> Result<Report> {
         for number in 0..rounds {
             let free = plain_tcp(&stage, &[1], Family::V4, Way::Download)?.middle;
             let trace = run(&stage).with_context(|| name.clone())?;
-            for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-                report.fail(format!("{name}: {fault}"));
-            }
+            trace.tell(&mut report, &name);
             let (total, held) = (trace.total(Way::Download), trace.payload(2, Way::Download));
             let part = held.rate(RIGHT, RELEASED) / total.rate(RIGHT, RELEASED).max(1.0) * 100.0;
             let low = total.poorest(HELD, trace.end).unwrap_or(0.0) / free.max(1.0);

@@ -28,8 +28,10 @@ pub const EXPERIMENT: Experiment = Experiment {
     run: measure,
 };
 
-/// From when on a held path carries no more than 1.1 × its rate.
+/// From when on a held path carries no more than 1.1 × its rate; and what its mean may be where nothing can be paced: a moment's let-in
+/// there is as much as the scheduler gives it at once, up to a second's worth at 2 Mbit/s.
 const SETTLE_MS: f64 = 1_000.0;
+const MEAN: f64 = 1.1;
 /// The lowest window of payload on the wire, of what was delivered, and the mean: ÷ plain TCP over the free path, ÷ the free path alone.
 const WINDOW: f64 = 0.9;
 const DELIVERY: f64 = 0.8;
@@ -77,27 +79,39 @@ fn measure(options: &Options) -> Result<Report> {
         draw(&mut report, &cells[0], &steered, &naive, free.tcp);
         naively(&mut report, &cells[0], &times, &naive, &free);
     }
-    judge(&mut report, &samples);
+    let paced = stages.first().map_or(Ok(true), |stage| can_pace(stage, &cells[0]))?;
+    judge(&mut report, &samples, paced);
     Ok(report)
+}
+
+/// Whether the proxy can pace sockets: a user namespace lets nobody load a BPF program.
+fn can_pace(stage: &Stage, cell: &Cell) -> Result<bool> {
+    // Without a policy nobody has tried.
+    stage.apply(&cell.policies())?;
+    let list = stage.policy(&["list"])?.stdout;
+    stage.clear()?;
+    Ok(!String::from_utf8_lossy(&list).contains("not possible here: pace"))
 }
 
 /// What cannot be excused by a busy machine.
 fn blame(report: &mut Report, name: &str, trace: &Trace, figures: &Figures) {
-    for fault in trace.faults.iter().cloned().chain(trace.losses()) {
-        report.fail(format!("{name}: {fault}"));
-    }
+    trace.tell(report, name);
     if figures.subflows.1 < figures.subflows.0 {
         report.fail(format!("{name}: {} subflows before, {} after", figures.subflows.0, figures.subflows.1));
     }
 }
 
 /// The worst cell's medians at the top, all of them in `cells`.
-fn judge(report: &mut Report, samples: &[Samples]) {
+fn judge(report: &mut Report, samples: &[Samples], paced: bool) {
     for samples in samples {
         report.raw_cell(&samples.name, samples.json());
     }
+    if !paced {
+        report.note("nothing can be paced here: paths are let in for moments, and held to their rate as a mean");
+    }
+    let held = if paced { ("settle_ms", Must::AtMost(SETTLE_MS)) } else { ("held_mean_ratio", Must::AtMost(MEAN)) };
     for (figure, must) in [
-        ("settle_ms", Must::AtMost(SETTLE_MS)),
+        held,
         ("worst_window_ratio", Must::AtLeast(WINDOW)),
         ("worst_delivery_ratio", Must::AtLeast(DELIVERY)),
         ("steady_ratio", Must::AtLeast(STEADY)),

@@ -9,6 +9,7 @@ use crate::client::Way;
 use crate::flow::Delivered;
 use crate::meter::Carried;
 use crate::plot::{Curve, Panel, Plot};
+use crate::report::Report;
 use crate::series::Series;
 
 /// What was recorded.
@@ -55,16 +56,24 @@ impl Trace {
         Series::sum(self.flows.iter().map(|flow| &flow.series))
     }
 
-    /// What was not delivered whole, in words.
-    pub(super) fn losses(&self) -> Vec<String> {
-        let lost = |(number, flow): (usize, &Delivered)| {
-            let words = match flow.checker.first_wrong {
-                Some(at) => format!("has a wrong byte at {at}"),
-                None => format!("delivered {} of {} bytes", flow.checker.bytes, flow.sent),
-            };
-            (!flow.intact()).then(|| format!("flow {number} {words}"))
-        };
-        self.flows.iter().enumerate().filter_map(lost).collect()
+    /// Fails the report for what went wrong and for what was not delivered whole.
+    pub(super) fn tell(&self, report: &mut Report, name: &str) {
+        for fault in &self.faults {
+            report.fail(format!("{name}: {fault}"));
+        }
+        report.compared(self.flows.len());
+        for (number, flow) in self.flows.iter().enumerate().filter(|(_, flow)| !flow.intact()) {
+            let (came, sent) = (flow.checker.bytes, flow.sent);
+            match flow.checker.first_wrong {
+                Some(at) if came == sent && flow.ended.is_some() => {
+                    report.altered(format!("{name}: flow {number} has a wrong byte at {at}"))
+                }
+                Some(at) => {
+                    report.fail(format!("{name}: flow {number} has a wrong byte at {at}, and {came} of {sent} bytes"))
+                }
+                None => report.fail(format!("{name}: flow {number} delivered {came} of {sent} bytes")),
+            }
+        }
     }
 
     /// The panel of its picture: the rate of every link, the sum, and what was delivered.

@@ -29,7 +29,7 @@ const FILES: &[(&str, &str)] = &[(
 fn start(peer: &Peer, port: u16) -> Result<Running, Unusable> {
     let (edge, built) = (Namespace::new("edge").unwrap(), Built::new().unwrap());
     let origin = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), 80);
-    Running::start(peer, &built, Place { edge: &edge, port, origin })
+    Running::start(peer, &built, Place { edge: &edge, port, origin, threads: None })
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn every_template_is_filled() {
     let mut seen = 0;
     for peer in PEERS {
         for (name, template) in recipe(peer).iter().flat_map(|recipe| recipe.files) {
-            let place = Place { edge: &edge, port: 3999, origin };
+            let place = Place { edge: &edge, port: 3999, origin, threads: Some(1) };
             let text = fill(template, peer, Path::new("/somewhere"), place).unwrap();
             for word in
-                ["{port}", "{origin}", "{oport}", "{dir}", "{cores}", "{files}", "{user}", "{more}", "{witness}"]
+                ["{port}", "{origin}", "{oport}", "{dir}", "{threads}", "{files}", "{user}", "{more}", "{witness}"]
             {
                 assert!(!text.contains(word), "{} of {}: {word}", name, peer.name);
             }

@@ -65,3 +65,23 @@ fn a_path_that_was_held_is_seen_and_one_that_was_cut_is_not_taken_for_it() {
     assert!(!is_steered(&plan, &dip(3_000, 2), 40e6), "that is the cut");
     assert!(!is_steered(&plan, &dip(1_000, 2), 40e6), "that was before any policy");
 }
+
+#[test]
+fn what_chance_explains_is_no_harm_and_what_it_does_not_is() {
+    let plays =
+        |short: usize, all: usize| -> Vec<f64> { (0..all).map(|n| if n < short { 0.0 } else { 0.97 }).collect() };
+    for (ours, others, all, verdict) in [
+        (1, 0, 3, Verdict::Once),
+        (2, 1, 3, Verdict::Alone),
+        (2, 0, 3, Verdict::Alone),
+        (3, 0, 3, Verdict::Harmed),
+        (4, 0, 9, Verdict::Once),
+        (5, 4, 9, Verdict::Alone),
+        (5, 1, 9, Verdict::Alone),
+        (6, 1, 9, Verdict::Harmed),
+        (9, 4, 9, Verdict::Harmed),
+        (9, 9, 9, Verdict::Alone),
+    ] {
+        assert_eq!(Verdict::of(&plays(ours, all), &plays(others, all)), verdict, "{ours} and {others} of {all}");
+    }
+}

@@ -86,7 +86,7 @@ fn the_worst_cell_is_at_the_top() {
     let poor = figures([&[(0, 38), (5_000, 0), (5_250, 38)], &[(0, 38), (4_500, 2), (8_060, 38)]]);
     let mut samples = [Samples::new("good".into(), &good), Samples::new("poor".into(), &poor)];
     samples[1].push(&poor);
-    judge(&mut report, &samples);
+    judge(&mut report, &samples, true);
     assert_eq!(report.figures["settle_ms"], 1_500.0);
     assert_eq!(report.figures["release_ms"], 40.0);
     assert_eq!(report.figures["worst_window_ratio"], 0.053);
