@@ -84,13 +84,9 @@ impl Drop for Origin {
 }
 
 fn listen(port: u16, protocol: Protocol) -> io::Result<std::net::TcpListener> {
-    let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-    let socket = protocol.socket(&address)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(8192)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    let listener = protocol.listen_at(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 async fn accept(listener: TcpListener, shared: Shared) {

@@ -4,7 +4,7 @@
 //! Called by experiments, inside the client's namespace. Invariant: every wait is bounded.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,12 @@ use crate::stream::Checker;
 
 /// A bulk stall: so long without a byte (aggregation.md, Q2).
 const STALL: Duration = Duration::from_millis(200);
+
+/// So many connections wait to be accepted.
+const BACKLOG: i32 = 8192;
+
+/// Longer than any process takes from its fork to its exec.
+const FORKED: Duration = Duration::from_secs(1);
 
 /// Stands in every request's head, for a middlebox to rewrite.
 pub const MARK: &str = "lab-as-sent";
@@ -123,6 +129,32 @@ impl Protocol {
         let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(protocol))?;
         socket.set_tcp_congestion(b"cubic")?;
         Ok(socket)
+    }
+
+    /// Listens on `port` of every address of both families.
+    ///
+    /// A port that was in use a moment ago is asked for again, for a second: a process being started elsewhere holds
+    /// a copy of every descriptor, the closed listener's too, from its fork to its exec.
+    pub fn listen(self, port: u16) -> io::Result<TcpListener> {
+        self.listen_at(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+    }
+
+    /// As [`Protocol::listen`], at one address.
+    pub fn listen_at(self, address: SocketAddr) -> io::Result<TcpListener> {
+        let until = Instant::now() + FORKED;
+        loop {
+            let socket = self.socket(&address)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(false)?;
+            }
+            socket.set_reuse_address(true)?;
+            match socket.bind(&address.into()).and_then(|()| socket.listen(BACKLOG)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                bound => return bound.map(|()| socket.into()),
+            }
+        }
     }
 
     /// Connects within `timeout`, which then also bounds each read and write.

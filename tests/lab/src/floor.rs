@@ -5,7 +5,7 @@
 //! What does not: anything a proxy owes its operator. Called by experiments.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Floor {
     pub fn start(ns: &Namespace, port: u16) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
-        let listener = ns.run(|| listen(port))?.context("the floor cannot listen")?;
+        let listener = ns.run(|| Protocol::Mptcp.listen(port))?.context("the floor cannot listen")?;
         // The accepting thread is started inside, for the threads it starts dial out from where they are.
         let accept = move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -57,16 +57,6 @@ impl Drop for Floor {
         let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), self.port);
         drop(self.ns.run(|| TcpStream::connect_timeout(&address, Duration::from_secs(1))));
     }
-}
-
-fn listen(port: u16) -> io::Result<TcpListener> {
-    let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-    let socket = Protocol::Mptcp.socket(&address)?;
-    socket.set_only_v6(false)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(4096)?;
-    Ok(socket.into())
 }
 
 /// Serves one connection: a CONNECT, or one absolute-form request and whatever follows it to the same origin.

@@ -7,7 +7,7 @@
 mod nginx;
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -49,15 +49,8 @@ impl Server {
     /// Listens on `port` of every address in `ns`; over MPTCP with cubic, as the proxy does.
     pub fn start(ns: &Namespace, port: u16, protocol: Protocol, service: Service) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let listener: TcpListener = ns
-            .run(|| -> io::Result<_> {
-                let socket = protocol.socket(&SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))?;
-                socket.set_only_v6(false)?;
-                socket.set_reuse_address(true)?;
-                socket.bind(&SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into())?;
-                socket.listen(4096)?;
-                Ok(socket.into())
-            })?
+        let listener = ns
+            .run(|| protocol.listen(port))?
             .with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
         let ended = Arc::clone(&stop);
         std::thread::Builder::new()

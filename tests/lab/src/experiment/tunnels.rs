@@ -153,7 +153,7 @@ struct Held {
 /// Opens `wanted` tunnels and leaves them idle.
 fn hold(topology: &Topology, wanted: usize) -> Result<Held> {
     let (client, proxy, origin) = places(topology);
-    let listener = topology.origin.run(|| bind(origin))?.context("cannot bind the tunnels' origin")?;
+    let listener = topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the tunnels' origin")?;
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| listener.incoming().take(wanted).collect::<io::Result<Vec<_>>>());
         let workers: Vec<_> = (0..WORKERS)
@@ -182,14 +182,6 @@ fn hold(topology: &Topology, wanted: usize) -> Result<Held> {
     })
 }
 
-fn bind(origin: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Protocol::Tcp.socket(&origin)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&origin.into())?;
-    socket.listen(8192)?;
-    Ok(socket.into())
-}
-
 /// Where the clients are, the proxy's address for them, and the origin's.
 fn places(topology: &Topology) -> (&Namespace, SocketAddr, SocketAddr) {
     let at = |ip, port| SocketAddr::new(ip, port);
@@ -213,7 +205,7 @@ struct Attempts {
 /// Opens and closes `rate` tunnels a second for as long as `lasts`.
 fn attempt(topology: &Topology, rate: usize, lasts: Duration) -> Result<Attempts> {
     let (client, proxy, origin) = places(topology);
-    let listener = topology.origin.run(|| bind(origin))?.context("cannot bind the attempts' origin")?;
+    let listener = topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the attempts' origin")?;
     let ended = AtomicBool::new(false);
     let started = Instant::now();
     std::thread::scope(|scope| {

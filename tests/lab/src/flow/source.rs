@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -36,16 +36,7 @@ struct Expected {
 impl Source {
     /// Listens on `port` of every address in `ns`; over MPTCP, plain TCP is served as well.
     pub fn start(ns: &Namespace, port: u16, protocol: Protocol) -> Result<Self> {
-        let listen = || -> io::Result<TcpListener> {
-            let address = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
-            let socket = protocol.socket(&address)?;
-            socket.set_only_v6(false)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(1024)?;
-            Ok(socket.into())
-        };
-        let listener = ns.run(listen)?.with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
+        let listener = ns.run(|| protocol.listen(port))?.with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
         let (expected, stop) = (Arc::new(Expected::default()), Arc::new(AtomicBool::new(false)));
         let (tickets, ended) = (Arc::clone(&expected), Arc::clone(&stop));
         let thread = std::thread::Builder::new()

@@ -33,15 +33,8 @@ fn arrived(middlebox: Middlebox, family: Family) -> impl Fn(Phase, Toward) -> (u
         (Toward::Edge, Capture::start(&topology.edge, "p1", 256).expect("starts")),
     ];
     let address = SocketAddr::new(topology.edge_address(1, family), 4000);
-    let listener: std::net::TcpListener = topology
-        .edge
-        .run(|| {
-            let socket = Protocol::Mptcp.socket(&address).expect("socket");
-            socket.bind(&address.into()).expect("binds");
-            socket.listen(1).expect("listens");
-            socket.into()
-        })
-        .expect("enters");
+    let listener =
+        topology.edge.run(|| Protocol::Mptcp.listen_at(address)).expect("enters").expect("listens");
     let mut client = topology
         .client
         .run(|| Protocol::Mptcp.connect(address, Duration::from_secs(3)))
