@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Refused;
+use crate::crew::Handed;
 use crate::door::Door;
 use crate::http::refusal::Refusal;
 use crate::metrics::Metrics;
@@ -80,12 +81,43 @@ fn welcome(worker: &Arc<Worker>, door: Arc<Door>, stream: TcpStream, peer: Socke
             // After admission: it can cost a look at the kernel's counters, and refusals are to be cheap.
             let arrival = shared.witness.judge(stream.as_fd(), mptcp);
             Metrics::count(&shared.metrics.accepted, arrival.as_label());
-            let accepted = Accepted { stream, peer, arrival, permit };
-            if let Some(session) = stack::begin(worker, door, accepted) {
-                worker.sessions.spawn(session);
-            }
+            place(worker, door, Accepted { stream, peer, arrival, permit });
         }
         Err(refused) => turn_away(worker, &door, stream, peer, refused),
+    }
+}
+
+/// Starts the session, here or at a worker that is less busy.
+fn place(worker: &Arc<Worker>, door: Arc<Door>, accepted: Accepted) {
+    let Some((other, counted)) = worker.shared.crew.less_busy(worker.index) else {
+        return begin(worker, door, accepted);
+    };
+    let Accepted { stream, peer, arrival, permit } = accepted;
+    // It leaves this worker's epoll, which a socket can do as long as it is in there.
+    match stream.into_std() {
+        Ok(stream) => {
+            let handed = Handed { door, stream, peer, arrival, permit, counted };
+            if let Err(back) = worker.shared.crew.hand(other, handed) {
+                take_in(worker, back);
+            }
+        }
+        Err(error) => tracing::warn!(client = %peer, %error, "a connection could not be handed to another worker"),
+    }
+}
+
+/// Starts the session of a connection that another worker accepted.
+pub(crate) fn take_in(worker: &Arc<Worker>, handed: Handed) {
+    let Handed { door, stream, peer, arrival, permit, counted } = handed;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => begin(worker, door, Accepted { stream, peer, arrival, permit }),
+        Err(error) => tracing::warn!(client = %peer, %error, "this worker cannot watch a connection"),
+    }
+    drop(counted);
+}
+
+fn begin(worker: &Arc<Worker>, door: Arc<Door>, accepted: Accepted) {
+    if let Some(session) = stack::begin(worker, door, accepted) {
+        worker.sessions.spawn(session);
     }
 }
 

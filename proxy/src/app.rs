@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::Admission;
 use crate::arrival::Witness;
 use crate::control::{self, Incumbent, Subject};
+use crate::crew::{Crew, Post};
 use crate::door::{DoorError, Hinges};
 use crate::link::{self, Directive, End, LinkError, News, Teller, Told};
 use crate::listen::ListenError;
@@ -110,12 +111,16 @@ pub fn run(options: Options) -> Result<usize, StartError> {
 
     let mut families = MetricsRegistry::with_prefix("anabranch");
     let (teller, told) = Teller::new();
+    let (crew, posts) = Crew::new(worker_count(&config));
+    let crew = Arc::new(crew);
+    families.register_collector(Box::new(crew.clone()));
     let shared = Arc::new(Shared {
         admission: Admission::new(&config.limits),
         registry: Arc::new(Registry::new(teller.clone())),
         metrics: Arc::new(Metrics::register(&mut families)),
         access_log: AccessLog::new(out, config.log.format),
         witness: Arc::new(Witness::default()),
+        crew,
         outgoing: Outgoing::new(),
         draining: CancellationToken::new(),
         closing: CancellationToken::new(),
@@ -125,7 +130,7 @@ pub fn run(options: Options) -> Result<usize, StartError> {
         instance: instance(),
     });
     shared.set_grace(config.timeouts.drain);
-    let workers = start_workers(&config, &shared)?;
+    let workers = start_workers(&config, posts, &shared)?;
     // Without them the guard would let requests come back to this machine: no start.
     let own = own::addresses().map_err(|error| StartError::Os { what: "getifaddrs", source: error.source })?;
     let house = House::new(config.clone(), Hinges::new(&config, &shared.outgoing, shared.instance)?, own, workers)
@@ -406,18 +411,20 @@ fn give_back_after(peak: usize, now: usize) -> usize {
     peak.max(now)
 }
 
-fn start_workers(config: &Config, shared: &Arc<Shared>) -> Result<Vec<Handle>, StartError> {
+fn worker_count(config: &Config) -> usize {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     // Who only steers has no connections to carry.
-    let carries = config.process.role != Role::Steer;
-    let count = if carries { config.process.workers.unwrap_or_else(cores).get() } else { 0 };
+    if config.process.role == Role::Steer { 0 } else { config.process.workers.unwrap_or_else(cores).get() }
+}
+
+fn start_workers(config: &Config, posts: Vec<Post>, shared: &Arc<Shared>) -> Result<Vec<Handle>, StartError> {
     let pool = PoolLimits {
         per_key: if config.origin.keep_alive.is_some() { config.origin.idle_per_key.into() } else { 0 },
         total: 0,
         idle: config.origin.keep_alive.unwrap_or_default(),
     };
-    let start = |index| Handle::start(index, shared.clone(), pool);
-    Ok((0..count).map(start).collect::<Result<_, _>>()?)
+    let start = |post| Handle::start(post, shared.clone(), pool);
+    Ok(posts.into_iter().map(start).collect::<Result<_, _>>()?)
 }
 
 fn start_logging(config: &Config) {

@@ -11,21 +11,21 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anabranch_kernel::sockopt::unacknowledged;
 use anabranch_throttle::intent::Direction;
 use bytes::BufMut as _;
-use socket2::SockRef;
+use socket2::{Protocol, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::pipe::Pipe;
+use crate::pipe::{self, Pipe, Spliced};
 pub use bucket::Bucket;
 use bucket::Gate;
 
@@ -54,6 +54,8 @@ pub struct Leg {
     received: AtomicU64,
     sent: AtomicU64,
     write_blocked: AtomicBool,
+    /// The socket is no MPTCP one, not even one that fell back; asked for at most once.
+    native: OnceLock<bool>,
     /// What is read from the client passes here.
     upload: Gate,
     /// What is written to it passes here.
@@ -69,6 +71,7 @@ impl Leg {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             write_blocked: AtomicBool::new(false),
+            native: OnceLock::new(),
             upload: Gate::default(),
             download: Gate::default(),
         })
@@ -216,9 +219,19 @@ impl Drop for ResetOnClose<'_> {
 #[derive(Debug, Clone)]
 pub struct LegIo(pub Arc<Leg>);
 
-impl LegIo {
-    /// Writes what is in a pipe, or as much of it as there is room for.
-    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+impl Spliced for LegIo {
+    fn gives(&self) -> bool {
+        let ask = || matches!(SockRef::from(&self.0.stream).protocol(), Ok(Some(Protocol::TCP)));
+        *self.0.native.get_or_init(ask)
+    }
+
+    fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        poll_read(&self.0, cx, pipe::SIZE, |stream, allowed| {
+            stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), allowed))
+        })
+    }
+
+    fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         poll_write(&self.0, cx, pipe.held(), |stream, allowed| {
             stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd(), allowed))
         })
@@ -227,20 +240,10 @@ impl LegIo {
 
 impl AsyncRead for LegIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let leg = &self.0;
-        loop {
-            ready!(leg.stream.poll_read_ready(cx))?;
-            let pass = ready!(leg.upload.poll(cx, buffer.remaining()));
-            match leg.stream.try_read_buf(&mut (&mut *buffer).limit(pass.bytes())) {
-                Ok(read) => {
-                    pass.used(read);
-                    leg.received.fetch_add(read as u64, Ordering::Relaxed);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pass.used(0),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        poll_read(&self.0, cx, buffer.remaining(), |stream, allowed| {
+            stream.try_read_buf(&mut (&mut *buffer).limit(allowed))
+        })
+        .map_ok(|_| ())
     }
 }
 
@@ -274,6 +277,27 @@ impl AsyncWrite for LegIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(&self.0.stream).shutdown(Shutdown::Write))
+    }
+}
+
+fn poll_read(
+    leg: &Leg,
+    cx: &mut Context<'_>,
+    wanted: usize,
+    mut read: impl FnMut(&TcpStream, usize) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(leg.stream.poll_read_ready(cx))?;
+        let pass = ready!(leg.upload.poll(cx, wanted));
+        match read(&leg.stream, pass.bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => pass.used(0),
+            done => {
+                let taken = done.as_ref().map_or(0, |taken| *taken);
+                pass.used(taken);
+                leg.received.fetch_add(taken as u64, Ordering::Relaxed);
+                return Poll::Ready(done);
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod arrival;
 mod capture;
 pub mod cli;
 pub mod control;
+pub mod crew;
 pub mod door;
 pub mod http;
 pub mod leg;

@@ -1,6 +1,7 @@
 //! The byte relay of CONNECT tunnels and upgraded connections: one plain future over two legs.
 //!
-//! Each direction is a [`Pump`]; a long download goes from socket to socket by way of a [pipe](crate::pipe). Buffers and pipes
+//! Each direction is a [`Pump`]; a long one goes from socket to socket by way of a [pipe](crate::pipe), unless it
+//! comes out of Multipath TCP. Buffers and pipes
 //! come from a stock of the worker and go back whenever there is nothing to move, so an idle tunnel holds none. Half-closes
 //! pass through. A leg that fails takes down only what would be written to it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
@@ -125,7 +126,11 @@ impl Relay {
         carried: &Carried,
     ) -> Poll<End> {
         let before = carried.read();
-        if let Poll::Ready(Err(failure)) = self.upload.poll(cx, client, server, &carried.to_origin) {
+        let upload = match client {
+            ClientIo::Plain(leg) => self.upload.poll_spliced(cx, leg, server, &carried.to_origin),
+            ClientIo::Tls(_) => self.upload.poll(cx, client, server, &carried.to_origin),
+        };
+        if let Poll::Ready(Err(failure)) = upload {
             self.fail(failure);
         }
         let download = match client {

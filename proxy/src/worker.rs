@@ -14,13 +14,13 @@ use anabranch_config::Name;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept;
 use crate::admit::Admission;
 use crate::arrival::Witness;
+use crate::crew::{Crew, Post};
 use crate::door::Door;
 use crate::http::body::RequestBody;
 use crate::manager::Turns;
@@ -52,6 +52,8 @@ pub struct Shared {
     pub access_log: AccessLog,
     /// Tells plain clients from stripped ones.
     pub witness: Arc<Witness>,
+    /// The workers as one another sees them.
+    pub crew: Arc<Crew>,
     /// Connections we dialled.
     pub outgoing: Arc<Outgoing>,
     /// Cancelled when no new connection is taken.
@@ -86,6 +88,8 @@ impl Shared {
 pub struct Worker {
     /// What it shares with the others.
     pub shared: Arc<Shared>,
+    /// Its place in the crew.
+    pub(crate) index: usize,
     pub(crate) pool: Pool<RequestBody>,
     pub(crate) sessions: TaskTracker,
     /// Counted by its clones: clients turned away that are still being told.
@@ -119,38 +123,42 @@ pub struct WorkerError {
 /// A running worker.
 #[derive(Debug)]
 pub struct Handle {
-    assignments: mpsc::UnboundedSender<Assignment>,
+    index: usize,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
     turns: Turns,
 }
 
 impl Handle {
-    /// Starts a worker thread with nothing to listen on.
+    /// Starts the worker that takes this place, with nothing to listen on.
     ///
     /// Errors: [`WorkerError`], when the kernel gives no thread or no epoll descriptor.
-    pub fn start(index: usize, shared: Arc<Shared>, pool: PoolLimits) -> Result<Self, WorkerError> {
+    pub fn start(post: Post, shared: Arc<Shared>, pool: PoolLimits) -> Result<Self, WorkerError> {
+        let index = post.index;
         let fail = |source| WorkerError { index, source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
-        let (assignments, inbox) = mpsc::unbounded_channel();
         let turns = Turns::default();
         let pool = PoolLimits { total: KEPT, ..pool };
-        let worker =
-            Arc::new(Worker { shared, pool: Pool::new(pool), sessions: TaskTracker::new(), farewells: Arc::new(()) });
+        let worker = Arc::new(Worker {
+            shared: shared.clone(),
+            index,
+            pool: Pool::new(pool),
+            sessions: post.sessions.clone(),
+            farewells: Arc::new(()),
+        });
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn({
                 let turns = turns.clone();
-                move || runtime.block_on(live(worker, inbox, turns))
+                move || runtime.block_on(live(worker, post, turns))
             })
             .map_err(fail)?;
-        Ok(Self { assignments, thread, turns })
+        Ok(Self { index, shared, thread, turns })
     }
 
     /// Gives the worker a listener; a worker that has ended drops it.
     pub fn assign(&self, assignment: Assignment) {
-        if self.assignments.send(assignment).is_err() {
-            tracing::warn!("a worker that has ended was given a listener");
-        }
+        self.shared.crew.assign(self.index, assignment);
     }
 
     /// Goes up for as long as the worker is neither stuck nor draining.
@@ -161,26 +169,31 @@ impl Handle {
 
     /// Waits for the end of the worker.
     pub fn join(self) {
-        drop(self.assignments);
         if self.thread.join().is_err() {
             tracing::error!("a worker panicked");
         }
     }
 }
 
-async fn live(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Assignment>, turns: Turns) {
+async fn live(worker: Arc<Worker>, mut post: Post, turns: Turns) {
     let draining = worker.shared.draining.clone();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
             biased;
             () = draining.cancelled() => break,
-            Some(assignment) = inbox.recv() => listen(&worker, assignment),
+            Some(handed) = post.handed.recv() => accept::take_in(&worker, handed),
+            Some(assignment) = post.assignments.recv() => listen(&worker, assignment),
             _ = sweep.tick() => {
                 turns.count();
                 worker.pool.sweep(std::time::Instant::now());
             }
         }
+    }
+    // What was handed over before is served; from here on whoever accepts keeps it.
+    post.handed.close();
+    while let Some(handed) = post.handed.recv().await {
+        accept::take_in(&worker, handed);
     }
     worker.pool.clear();
     worker.sessions.close();

@@ -9,7 +9,7 @@ fn one_with_bytes_in_it_goes_to_nobody() {
     let (mut near, far) = UnixStream::pair().unwrap();
     near.write_all(b"mine").unwrap();
     let mut pipe = Pipe::take().unwrap();
-    assert_eq!(pipe.fill(far.as_fd()).unwrap(), 4);
+    assert_eq!(pipe.fill(far.as_fd(), SIZE).unwrap(), 4);
     pipe.give_back();
     let next = Pipe::take().unwrap();
     assert_eq!(next.held(), 0);

@@ -1,19 +1,16 @@
 //! One direction of a tunnel.
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::buffer;
-use crate::leg::LegIo;
 use crate::outcome::Side;
-use crate::pipe::Pipe;
+use crate::pipe::{Pipe, Spliced};
 
 /// Reads a direction may do before it lets the other connections of the worker have their turn.
 const TURN: usize = 8;
@@ -87,25 +84,29 @@ impl Pump {
         }
     }
 
-    /// It has carried enough for a pipe, and what it read before is written.
+    /// It has carried enough for a pipe.
     pub(super) fn is_long(&self) -> bool {
-        self.moved >= LONG && self.is_empty()
+        self.moved >= LONG
     }
 
-    /// As [`Pump::poll`], by way of a pipe from socket to socket where there is one to be had. Never out of a Multipath TCP socket: there
-    /// it costs more than copying.
+    /// As [`Pump::poll`], by way of a pipe from socket to socket where that costs less and there is one to be had.
     pub(super) fn poll_spliced(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut LegIo,
+        from: &mut (impl AsyncRead + Spliced + Unpin),
+        to: &mut (impl AsyncWrite + Spliced + Unpin),
         carried: &AtomicU64,
     ) -> Poll<Result<(), Failure>> {
-        if self.over || self.ended || !self.is_long() {
+        if self.over || self.ended || !self.is_long() || !from.gives() {
             return self.poll(cx, from, to, carried);
         }
-        let Some(mut pipe) = self.pipe.take().or_else(Pipe::take) else { return self.poll(cx, from, to, carried) };
         let (read_side, write_side) = (self.from, self.from.other());
+        // A turn that ended with bytes in the buffer: they come first.
+        ready!(self.poll_write_out(cx, to, carried)).map_err(|source| Failure { side: write_side, source })?;
+        let Some(mut pipe) = self.pipe.take().or_else(Pipe::take) else { return self.poll(cx, from, to, carried) };
+        if let Some(buffer) = self.buffer.take() {
+            buffer::give_back(buffer);
+        }
         for _ in 0..SPLICES {
             while pipe.held() > 0 {
                 match to.poll_drain(cx, &mut pipe) {
@@ -120,7 +121,7 @@ impl Pump {
                     }
                 }
             }
-            match poll_fill(cx, from, &mut pipe) {
+            match from.poll_fill(cx, &mut pipe) {
                 Poll::Ready(Ok(0)) => {
                     pipe.give_back();
                     self.ended = true;
@@ -221,17 +222,6 @@ impl Pump {
         (self.start, self.end) = (0, space.filled().len());
         self.ended = self.end == 0;
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Takes what a socket has received into an empty pipe.
-fn poll_fill(cx: &mut Context<'_>, from: &TcpStream, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(from.poll_read_ready(cx))?;
-        match from.try_io(Interest::READABLE, || pipe.fill(from.as_fd())) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
-        }
     }
 }
 
