@@ -4,11 +4,12 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anabranch_config::{Access, LogFormat};
 use http::{HeaderMap, Response};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing_appender::non_blocking::NonBlocking;
@@ -34,7 +35,7 @@ impl AccessLog {
         Self { out, format }
     }
 
-    fn write(&self, line: &Fields<'_>) {
+    fn write(&self, line: &Fields) {
         let text = match self.format {
             LogFormat::Json => serde_json::to_string(line).map(|mut text| {
                 text.push('\n');
@@ -49,7 +50,8 @@ impl AccessLog {
     }
 }
 
-/// What one request or tunnel did, filled while it runs; its line is written when it is dropped.
+/// What one request or tunnel did, filled while it runs; its line is written when it is dropped, or when its upload has ended, if that goes
+/// on after the answer.
 #[derive(Debug)]
 pub struct Record {
     session: Arc<Session>,
@@ -66,8 +68,10 @@ pub struct Record {
     pub origin: Option<SocketAddr>,
     /// The status answered.
     pub status: Option<u16>,
-    /// What the session had carried before: requests of a session follow one another, so what it carries meanwhile is this one's.
+    /// What the session had carried before: answers of a session follow one another, so what it carries meanwhile is this one's.
     before: (u64, u64),
+    /// Its body, if it has one: that may reach the origin when the next request has begun.
+    upload: Option<Arc<Upload>>,
     /// Time the name took.
     pub dns: Option<Duration>,
     /// Time the connection to the origin took.
@@ -102,11 +106,18 @@ impl Record {
             origin: None,
             status: None,
             before: session.carried.read(),
+            upload: None,
             dns: None,
             connect: None,
             answered: None,
             outcome: Outcome::Abandoned,
         }
+    }
+
+    /// The body of the request, to be counted on its way to the origin.
+    pub(crate) fn begin_upload(&mut self) -> Arc<Upload> {
+        let (session, bytes, state) = (self.session.clone(), AtomicU64::new(0), Mutex::default());
+        self.upload.insert(Arc::new(Upload { session, bytes, state })).clone()
     }
 
     /// Counts payload on its way to the client.
@@ -135,29 +146,37 @@ impl Drop for Record {
         }
         Metrics::count(&self.metrics.outcomes, self.outcome.as_label());
         let carried = self.session.carried.read();
-        let (to_origin, to_client) = (carried.0.saturating_sub(self.before.0), carried.1.saturating_sub(self.before.1));
-        self.metrics.bytes_to_origin.inc_by(to_origin);
-        self.metrics.bytes_to_client.inc_by(to_client);
-        if self.access == Access::Off {
-            return;
+        let carried = (carried.0.saturating_sub(self.before.0), carried.1.saturating_sub(self.before.1));
+        // Now, for later the connection may be gone.
+        let fields = (self.access != Access::Off).then(|| self.fields(carried));
+        match self.upload.take() {
+            None => tell(&self.metrics, &self.log, carried, fields),
+            Some(upload) => {
+                let (metrics, log, started) = (self.metrics.clone(), self.log.clone(), self.started);
+                upload.leave(Ending { metrics, log, started, carried, fields });
+            }
         }
+    }
+}
+
+impl Record {
+    fn fields(&mut self, (bytes_to_origin, bytes_to_client): (u64, u64)) -> Fields {
         let facts = self.session.facts();
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.log.write(&Fields {
+        Fields {
             time: humantime::format_rfc3339_micros(self.wall).to_string(),
             session: self.session.id,
-            listener: self.session.listener.as_str(),
+            listener: self.session.listener.to_shared(),
             client: self.session.client,
             subscriber: self.session.subscriber(),
-            method: &self.method,
-            target: &self.target,
-            path: self.path.as_deref().filter(|_| self.access == Access::Full),
+            method: std::mem::take(&mut self.method),
+            target: std::mem::take(&mut self.target),
+            path: self.path.take().filter(|_| self.access == Access::Full),
             origin: self.origin,
             status: self.status,
             outcome: self.outcome.as_label(),
             error: self.outcome.error().map(|kind| kind.to_string()),
-            bytes_to_origin: to_origin,
-            bytes_to_client: to_client,
+            bytes_to_origin,
+            bytes_to_client,
             dns_us: self.dns.map(micros),
             connect_us: self.connect.map(micros),
             answered_us: self.answered.map(micros),
@@ -165,23 +184,109 @@ impl Drop for Record {
             mptcp: facts.fallback.map_or("yes", Fallback::as_label),
             subflows: facts.subflows,
             token: facts.token.map(|token| format!("{token:08x}")),
-        });
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Counts what a request or tunnel has carried, and writes its line, if there is to be one.
+fn tell(metrics: &Metrics, log: &AccessLog, (to_origin, to_client): (u64, u64), fields: Option<Fields>) {
+    metrics.bytes_to_origin.inc_by(to_origin);
+    metrics.bytes_to_client.inc_by(to_client);
+    if let Some(fields) = fields {
+        log.write(&fields);
+    }
+}
+
+/// The body of a request on its way to the origin. An origin may answer before it has all of it, and a last piece may still be on its way when
+/// the client's next request has begun: so it is counted by itself, and the record's line waits for its end.
+///
+/// Shape:   a record and a body share it; whoever ends last has the line written
+#[derive(Debug)]
+pub(crate) struct Upload {
+    session: Arc<Session>,
+    bytes: AtomicU64,
+    state: Mutex<UploadState>,
+}
+
+#[derive(Debug, Default)]
+struct UploadState {
+    ended: bool,
+    left: Option<Box<Ending>>,
+}
+
+/// What is left of a record whose answer has ended.
+#[derive(Debug)]
+struct Ending {
+    metrics: Arc<Metrics>,
+    log: AccessLog,
+    started: Instant,
+    carried: (u64, u64),
+    fields: Option<Fields>,
+}
+
+impl Upload {
+    /// Counts what is handed on.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.session.uploaded.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether more may come.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.state.lock().ended
+    }
+
+    /// No more will come, or no more is waited for: the line is written, if it has been left here.
+    pub(crate) fn end(&self) {
+        let left = {
+            let mut state = self.state.lock();
+            state.ended = true;
+            state.left.take()
+        };
+        if let Some(left) = left {
+            left.tell(self.bytes.load(Ordering::Relaxed));
+        }
+    }
+
+    /// The answer has ended: its line is written now, or when the upload has ended too; at the latest when the session ends.
+    fn leave(self: &Arc<Self>, ending: Ending) {
+        let mut state = self.state.lock();
+        if state.ended {
+            drop(state);
+            return ending.tell(self.bytes.load(Ordering::Relaxed));
+        }
+        state.left = Some(Box::new(ending));
+        drop(state);
+        self.session.set_late(self);
+    }
+}
+
+impl Ending {
+    fn tell(self, uploaded: u64) {
+        let carried = (self.carried.0.saturating_add(uploaded), self.carried.1);
+        let total_us = micros(self.started.elapsed());
+        let fields = self.fields.map(|fields| Fields { bytes_to_origin: carried.0, total_us, ..fields });
+        tell(&self.metrics, &self.log, carried, fields);
     }
 }
 
 /// One line, in the order it is printed.
 #[derive(Debug, Serialize)]
-struct Fields<'a> {
+struct Fields {
     time: String,
     session: u64,
-    listener: &'a str,
+    listener: Arc<str>,
     client: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriber: Option<Arc<str>>,
-    method: &'a str,
-    target: &'a str,
+    method: String,
+    target: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
+    path: Option<String>,
     origin: Option<SocketAddr>,
     status: Option<u16>,
     outcome: &'static str,
@@ -198,17 +303,17 @@ struct Fields<'a> {
     token: Option<String>,
 }
 
-impl Fields<'_> {
+impl Fields {
     /// `key=value` pairs in one line; everything a client sent is quoted and escaped.
     fn text(&self) -> String {
         let mut line = Line(String::with_capacity(384));
         line.0.push_str(&self.time);
         line.pair("session", Some(self.session));
-        line.pair("listener", Some(self.listener));
+        line.pair("listener", Some(&self.listener));
         line.pair("client", Some(self.client));
-        line.pair("method", Some(Quoted(self.method)));
-        line.pair("target", Some(Quoted(self.target)));
-        line.pair("path", self.path.map(Quoted));
+        line.pair("method", Some(Quoted(&self.method)));
+        line.pair("target", Some(Quoted(&self.target)));
+        line.pair("path", self.path.as_deref().map(Quoted));
         line.pair("subscriber", self.subscriber.as_deref().map(Quoted));
         line.pair("origin", self.origin);
         line.pair("status", self.status);

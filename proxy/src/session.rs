@@ -17,6 +17,7 @@ use crate::arrival::{Arrival, Facts, Fallback, Witness};
 use crate::http::authority;
 use crate::leg::Leg;
 use crate::link::{Directive, News, SessionFacts, Sessions, Teller};
+use crate::record::Upload;
 use crate::relay::Carried;
 use steered::Steered;
 
@@ -33,8 +34,10 @@ pub struct Session {
     pub started: Instant,
     /// How it arrived.
     pub arrival: Arrival,
-    /// Payload of its requests, and of the tunnel that one of them may become.
+    /// Payload of its answers, and of the tunnel that one of them may become.
     pub carried: Carried,
+    /// Payload of its requests.
+    pub uploaded: AtomicU64,
     /// Requests begun, tunnels included.
     pub requests: AtomicU32,
     /// Set when the process cuts the session off.
@@ -45,6 +48,8 @@ pub struct Session {
     most_subflows: AtomicU8,
     target: Mutex<Target>,
     subscriber: Mutex<Option<Arc<str>>>,
+    /// The last upload that went on when its answer had ended.
+    late: Mutex<Weak<Upload>>,
     teller: Arc<Teller>,
 }
 
@@ -92,6 +97,14 @@ impl Session {
         }
     }
 
+    /// Notes an upload that goes on although its answer has ended. One before it that still does is told as far as it has got.
+    pub(crate) fn set_late(&self, upload: &Arc<Upload>) {
+        let former = std::mem::replace(&mut *self.late.lock(), Arc::downgrade(upload));
+        if let Some(former) = former.upgrade() {
+            former.end();
+        }
+    }
+
     /// Tells whoever steers what is known of this session, if it is one to steer.
     fn tell(&self) {
         if let Some(token) = self.token() {
@@ -131,6 +144,7 @@ impl Session {
     fn line(&self) -> Line {
         let facts = self.facts();
         let (to_origin, to_client) = self.carried.read();
+        let to_origin = to_origin.saturating_add(self.uploaded.load(Ordering::Relaxed));
         Line {
             session: self.id,
             listener: self.listener.to_string(),
@@ -217,12 +231,14 @@ impl Registry {
             witness: witness.clone(),
             fallen_back: OnceLock::new(),
             carried: Carried::default(),
+            uploaded: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             cut_off: AtomicBool::new(false),
             leg: Arc::downgrade(leg),
             most_subflows: AtomicU8::new(1),
             target: Mutex::default(),
             subscriber: Mutex::new(None),
+            late: Mutex::default(),
             teller: self.teller.clone(),
         });
         self.living.lock().insert(session.id, Arc::downgrade(&session));
@@ -285,6 +301,11 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.registry.living.lock().remove(&self.session.id);
+        // An origin that reads no further could keep its line back for good.
+        let late = self.session.late.lock().upgrade();
+        if let Some(late) = late {
+            late.end();
+        }
         if let Some(token) = self.session.token() {
             self.registry.steered.leave(token, &self.session.leg);
             self.registry.teller.tell(|| News::Ended(self.session.id));

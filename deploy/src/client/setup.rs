@@ -4,6 +4,7 @@ mod files;
 mod journal;
 mod plan;
 mod programs;
+mod renew;
 mod step;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use journal::{Journal, stale};
 pub use plan::{Plan, plan};
+pub use renew::renew;
 pub use step::{BPF_FS, Step, pin};
 
 /// What is wanted.

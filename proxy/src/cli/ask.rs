@@ -1,6 +1,7 @@
 //! What `status` and `connections` have in common: one question over the control socket.
 
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use anabranch_config::Role;
 use bytes::Bytes;
@@ -22,11 +23,33 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-/// Who knows most of connections: where two processes do the two jobs, the one that steers. One that was killed leaves its
-/// socket's file.
+/// Where packaged services have their sockets.
+const MACHINES: &str = "/run/anabranch";
+
+/// Where a process of a role is asked when nobody says.
+pub(super) fn place(role: Role) -> PathBuf {
+    chosen(default_path(role), Path::new(MACHINES))
+}
+
+/// A user's own socket; without one, that of the machine's service, which members of its group may ask.
+fn chosen(own: PathBuf, machines: &Path) -> PathBuf {
+    let services = own.file_name().map(|name| machines.join(name)).filter(|path| !own.exists() && path.exists());
+    services.unwrap_or(own)
+}
+
+/// Whether a process of a role answers where it is asked when nobody says. One that was killed leaves its socket's file.
+fn answers(role: Role) -> bool {
+    UnixStream::connect(place(role)).is_ok()
+}
+
+/// Who knows most of connections: where two processes do the two jobs, the one that steers.
 pub(super) fn who_steers(arguments: &Arguments) -> Role {
-    let answers = || std::os::unix::net::UnixStream::connect(default_path(Role::Steer)).is_ok();
-    if arguments.socket.is_none() && answers() { Role::Steer } else { Role::Both }
+    if arguments.socket.is_none() && answers(Role::Steer) { Role::Steer } else { Role::Both }
+}
+
+/// Whether the two jobs are two processes', which are to be asked both: nobody has named one.
+pub(super) fn are_two(arguments: &Arguments) -> bool {
+    who_steers(arguments) == Role::Steer && answers(Role::Proxy)
 }
 
 /// Asks the process of a role and returns the answer, or complains and returns the exit code.
@@ -41,7 +64,7 @@ pub(super) fn send(
     (method, what): (Method, &str),
     body: Bytes,
 ) -> Result<serde_json::Value, u8> {
-    let socket = arguments.socket.clone().unwrap_or_else(|| default_path(role));
+    let socket = arguments.socket.clone().unwrap_or_else(|| place(role));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         complain(&format!("anabranch: {error}"));
         exit::OS
@@ -67,6 +90,22 @@ const fn code(error: &AskError) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_no_anabranch_asks_the_machines() {
+        let place = std::env::temp_dir().join(format!("anabranch-ask-{}", std::process::id()));
+        let [own, machines] = ["own", "machines"].map(|name| place.join(name));
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::create_dir_all(&machines).unwrap();
+        let [ours, theirs] = [&own, &machines].map(|directory| directory.join("steer.sock"));
+        let of = || chosen(ours.clone(), &machines);
+        assert_eq!(of(), ours, "there is neither: the own one is named");
+        std::fs::write(&theirs, "").unwrap();
+        assert_eq!(of(), theirs);
+        std::fs::write(&ours, "").unwrap();
+        assert_eq!(of(), ours);
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn what_is_not_known_there_is_no_wrong_usage() {

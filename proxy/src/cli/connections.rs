@@ -2,19 +2,47 @@
 
 use std::fmt::Write as _;
 
+use anabranch_config::Role;
 use serde_json::Value;
 
-use super::ask::{Arguments, ask, who_steers};
+use super::ask::{Arguments, are_two, ask, who_steers};
 use super::say;
 
 /// Lists the connections that live now, and their subflows.
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    match ask(arguments, who_steers(arguments), "/connections") {
+    match lines(arguments) {
         Ok(lines) if arguments.json => say(&format!("{lines}\n")),
         Ok(lines) => say(&table(&lines)),
         Err(code) => return code,
     }
     0
+}
+
+/// What whoever is asked tells; where two processes do the two jobs, what both do.
+fn lines(arguments: &Arguments) -> Result<Value, u8> {
+    let steering = ask(arguments, who_steers(arguments), "/connections")?;
+    if !are_two(arguments) {
+        return Ok(steering);
+    }
+    let carrying = ask(arguments, Role::Proxy, "/connections")?;
+    Ok(joined(carrying, steering))
+}
+
+/// The sessions of the process that carries bytes, each with what the one that steers knows of its connection; then connections that are no
+/// sessions of its.
+fn joined(carrying: Value, steering: Value) -> Value {
+    let list = |lines: Value| if let Value::Array(lines) = lines { lines } else { Vec::new() };
+    let (mut lines, mut others) = (list(carrying), list(steering));
+    for line in lines.iter_mut().filter(|line| !line["token"].is_null() && line["kernel"].is_null()) {
+        if let Some(at) = others.iter().position(|other| other["token"] == line["token"]) {
+            let mut known = others.remove(at);
+            for key in ["kernel", "wire"] {
+                line[key] = known[key].take();
+            }
+        }
+    }
+    lines.extend(others);
+    Value::Array(lines)
 }
 
 fn text(value: &Value) -> String {
@@ -95,4 +123,35 @@ fn wire_subflow(out: &mut String, subflow: &Value) {
     let (up, down) = (&subflow["bytes"]["client"], &subflow["bytes"]["server"]);
     writeln!(out, "           {source} > {destination}  {kind}, {state}, seen on the wire: {up} up, {down} down")
         .unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_two_processes_know_is_told_as_what_one_would() {
+        let subflow = json!({"kind": "initial", "flow": {"source": "10.0.0.1:3128", "destination": "10.1.0.2:40000"}});
+        let carrying = json!([
+            {"session": 1, "client": "10.1.0.2:40000", "token": "0000000a", "subflows": 1, "age_seconds": 7, "bytes_to_client": 9,
+                "kernel": null, "wire": []},
+            {"session": 2, "client": "10.1.0.3:40000", "token": null, "fallback": "no-mptcp-on-syn", "bytes_to_client": 5,
+                "kernel": null, "wire": []},
+        ]);
+        let steering = json!([
+            {"session": 1, "client": "10.1.0.2:40000", "token": "0000000a", "kernel": {"subflows": [subflow]}, "wire": [1]},
+            // Of a proxy that finishes its transfers beside its successor.
+            {"session": 9, "client": "10.1.0.4:40000", "token": "0000000b", "kernel": {"subflows": []}, "wire": []},
+            {"session": null, "token": null, "kernel": null, "wire": []},
+        ]);
+        let lines = joined(carrying, steering);
+        let of = |key: &str| lines.as_array().unwrap().iter().map(|line| line[key].clone()).collect::<Vec<_>>();
+        assert_eq!(of("session"), [json!(1), json!(2), json!(9), json!(null)]);
+        assert_eq!((&lines[0]["age_seconds"], &lines[0]["wire"]), (&json!(7), &json!([1])));
+        let table = table(&lines);
+        assert!(table.contains("10.1.0.2:40000 > 10.0.0.1:3128  initial"), "{table}");
+        assert!(table.contains("10.1.0.3:40000") && table.contains("no-mptcp-on-syn"), "{table}");
+    }
 }

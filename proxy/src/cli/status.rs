@@ -5,14 +5,20 @@ use std::fmt::Write as _;
 use anabranch_config::Role;
 use serde_json::Value;
 
-use super::ask::{Arguments, ask};
+use super::ask::{Arguments, are_two, ask, place};
 use super::say;
 
 /// Prints how a running anabranch is.
 pub(super) fn run(arguments: &Arguments) -> u8 {
     match ask(arguments, Role::Both, "/status") {
         Ok(status) if arguments.json => say(&format!("{status}\n")),
-        Ok(status) => say(&words(&status)),
+        Ok(status) => {
+            say(&words(&status));
+            if are_two(arguments) {
+                let socket = place(Role::Steer);
+                say(&format!("  another process steers: anabranch status --socket {}\n", socket.display()));
+            }
+        }
         Err(code) => return code,
     }
     0

@@ -2,7 +2,7 @@
 //!
 //! Answers have their words in `text`, for people, and the rest for programs.
 
-use anabranch_config::Config;
+use anabranch_config::{Config, Role};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::default_path;
 use super::serve::{json, plain};
 use crate::steer::{Desk, Order};
 
@@ -19,8 +20,7 @@ const LONGEST: usize = 4 * 1024 * 1024;
 /// Answers a request about policies.
 pub(super) async fn answer(desk: Option<&Desk>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(desk) = desk else {
-        let text = "this process carries bytes and does not steer; ask the one that does (--socket)\n";
-        return plain(StatusCode::NOT_FOUND, text.to_owned());
+        return plain(StatusCode::NOT_FOUND, elsewhere(&default_path(Role::Steer)));
     };
     let (parts, body) = request.into_parts();
     let config = match read(body).await {
@@ -48,6 +48,15 @@ pub(super) async fn answer(desk: Option<&Desk>, request: http::Request<Incoming>
         Ok(Err(refused)) => plain(refused.status(), format!("{refused}\n")),
         Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "nothing is steered here: the log says why\n".to_owned()),
     }
+}
+
+/// Who is to be asked instead of a process that does not steer.
+fn elsewhere(steers: &std::path::Path) -> String {
+    let steers = steers.display();
+    format!(
+        "this process carries bytes and does not steer; the one that does (`run --role steer`, anabranch-steer.service) is asked without \
+         --socket, or with --socket {steers}; if it does not answer there, it does not run, or control.socket has it elsewhere\n"
+    )
 }
 
 /// What is asked about: `of=` in the query.

@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,8 +18,7 @@ use super::expect::Gate;
 use super::forward::GiveBack;
 use super::serve::Busy;
 use crate::outcome::Outcome;
-use crate::record::Record;
-use crate::session::Session;
+use crate::record::{Record, Upload};
 use crate::watchdog::Watchdog;
 
 /// A body that broke off.
@@ -73,28 +71,36 @@ impl Watched {
 pub(crate) struct RequestBody {
     /// `None` = empty.
     watched: Option<Watched>,
-    /// Counts what is carried.
-    session: Option<Arc<Session>>,
+    /// Counts what is carried, and is told of the end: the time for the answer runs from there.
+    sending: Option<Sending>,
     gate: Option<Gate>,
-    /// Tells, by its end, that the body has ended: the time for the answer runs from there.
-    sending: Option<Arc<()>>,
+}
+
+/// Tells an upload, by its own end, that it has ended.
+#[derive(Debug)]
+struct Sending(Arc<Upload>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 impl RequestBody {
     /// `gate` holds the body back until the origin asks for it (`Expect: 100-continue`).
-    pub(crate) fn new(incoming: Incoming, limit: Duration, session: Arc<Session>, gate: Option<Gate>) -> Self {
-        let sending = (!incoming.is_end_stream()).then(Arc::default);
-        Self { watched: Some(Watched { incoming, limit, watchdog: None }), session: Some(session), gate, sending }
+    pub(crate) fn new(incoming: Incoming, limit: Duration, record: &mut Record, gate: Option<Gate>) -> Self {
+        let sending = (!incoming.is_end_stream()).then(|| Sending(record.begin_upload()));
+        Self { watched: Some(Watched { incoming, limit, watchdog: None }), sending, gate }
     }
 
-    /// Alive for as long as the body is.
-    pub(crate) fn sending(&self) -> Weak<()> {
-        self.sending.as_ref().map_or_else(Weak::new, Arc::downgrade)
+    /// What counts the body, if there is one.
+    pub(crate) fn upload(&self) -> Option<Arc<Upload>> {
+        self.sending.as_ref().map(|sending| sending.0.clone())
     }
 
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self { watched: None, session: None, gate: None, sending: None }
+        Self { watched: None, sending: None, gate: None }
     }
 }
 
@@ -111,10 +117,10 @@ impl Body for RequestBody {
         }
         let Some(watched) = &mut self.watched else { return Poll::Ready(None) };
         let frame = ready!(watched.poll_frame(cx));
-        if let (Some(Ok(frame)), Some(session)) = (&frame, &self.session)
+        if let (Some(Ok(frame)), Some(Sending(upload))) = (&frame, &self.sending)
             && let Some(data) = frame.data_ref()
         {
-            session.carried.to_origin.fetch_add(data.len() as u64, Ordering::Relaxed);
+            upload.count(data.len() as u64);
         }
         if frame.is_none() || self.is_end_stream() {
             self.sending = None;

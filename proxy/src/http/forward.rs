@@ -96,8 +96,7 @@ async fn exchange(
     rewrite(&mut request, target, upgrade.as_ref(), pseudonym)?;
     let (gate, guard) = Gate::of(&mut request).unzip();
     let limit = handover.door.config.timeouts.body_idle;
-    let session = handover.session.clone();
-    let request = request.map(|incoming| RequestBody::new(incoming, limit, session, gate));
+    let request = request.map(|incoming| RequestBody::new(incoming, limit, record, gate));
     let own = fields::authenticates_connection(request.headers(), &header::AUTHORIZATION);
     let (mut response, mut give_back) = send(handover, request, target, record).await?;
     give_back.keep = !own && !fields::authenticates_connection(response.headers(), &header::WWW_AUTHENTICATE);
@@ -246,10 +245,10 @@ async fn first_answer(
     request: Request<RequestBody>,
 ) -> Result<Sent, Refusal> {
     let limit = handover.door.config.timeouts.response_head;
-    let sending = request.body().sending();
+    let upload = request.body().upload();
     let mut sent = std::pin::pin!(idle.sender.try_send_request(request));
     loop {
-        let uploading = sending.strong_count() > 0;
+        let uploading = upload.as_ref().is_some_and(|upload| upload.is_under_way());
         if let Ok(sent) = tokio::time::timeout(limit, sent.as_mut()).await {
             return Ok(sent);
         }

@@ -1,11 +1,12 @@
 //! The access log: one line a request or tunnel, and nothing a client sends can forge or colour it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Exit, Origin, Proxy, Tunnel, connect, fetch, read_reply};
+use crate::support::{Exit, Origin, PATIENCE, Proxy, Tunnel, connect, eventually, fetch, read_reply};
 
 /// A path with a cursor movement (C1 CSI in UTF-8), a quote and what looks like a field.
 const EVIL: &[u8] = b"/\xc2\x9b31m\"x=y%0a";
@@ -71,4 +72,66 @@ fn short_tells_no_paths_and_off_tells_nothing() {
     assert_eq!(short.lines().count(), 4, "{short}");
     assert!(!short.contains("secret") && !short.contains(" path="), "{short}");
     assert!(run("text", "off").out.is_empty());
+}
+
+const JSON: &str =
+    "[log]\nformat = \"json\"\naccess = \"short\"\n[[listener]]\nname = \"edge\"\naddress = \"127.0.0.1:0\"\n";
+
+/// An origin that answers a request as soon as it has the head, and then reads as much more as it is told, or never again.
+fn hasty(more: Option<usize>) -> Origin {
+    Origin::new(move |mut stream| {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        match more {
+            Some(more) => stream.read_exact(&mut vec![0; more]).unwrap(),
+            None => std::thread::sleep(PATIENCE * 2),
+        }
+        drop(stream.read(&mut byte));
+    })
+}
+
+/// What the lines say of the bytes to origins, by method.
+fn uploads(out: &str) -> Vec<(String, u64)> {
+    let lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut all: Vec<_> = lines
+        .map(|line| (line["method"].as_str().unwrap().to_owned(), line["bytes_to_origin"].as_u64().unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn an_upload_is_counted_to_its_own_request_also_behind_its_answer() {
+    let (web, origin) = (Origin::text("hello"), hasty(Some(10)));
+    let proxy = Proxy::start(JSON);
+    let mut stream = connect(proxy.address("edge"));
+    let origin = origin.address;
+    write!(stream, "POST http://{origin}/ HTTP/1.1\r\nhost: {origin}\r\ncontent-length: 10\r\n\r\n12345").unwrap();
+    assert_eq!(read_reply(&mut stream).text(), "ok");
+    // The last piece, and the next request right behind it.
+    let (host, url) = (web.address, web.url("/"));
+    write!(stream, "67890GET {url} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut stream).text(), "hello");
+    assert_eq!(uploads(&proxy.stop().out), [("GET".to_owned(), 0), ("POST".to_owned(), 10)]);
+}
+
+#[test]
+fn an_upload_that_an_origin_never_takes_has_its_line_when_the_session_ends() {
+    const LENGTH: u64 = 64 * 1024 * 1024;
+    let origin = hasty(None).address;
+    let proxy = Proxy::start(&format!("[timeouts]\nkeep_alive = \"1s\"\n{JSON}"));
+    let mut stream = connect(proxy.address("edge"));
+    write!(stream, "POST http://{origin}/ HTTP/1.1\r\nhost: {origin}\r\ncontent-length: {LENGTH}\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut stream).text(), "ok");
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let piece = vec![b'x'; 64 * 1024];
+    while stream.write_all(&piece).is_ok() {}
+    drop(stream);
+    eventually("its line is written", || proxy.out().ends_with('\n'));
+    let told = uploads(&proxy.out());
+    assert!(matches!(&told[..], [(method, bytes)] if method == "POST" && (1..LENGTH).contains(bytes)), "{told:?}");
 }

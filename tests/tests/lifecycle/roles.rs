@@ -64,6 +64,16 @@ fn who_steers_knows_the_sessions_of_who_carries_and_their_subflows() {
 }
 
 #[test]
+fn who_carries_names_who_is_to_be_asked_of_steering() {
+    let proxy = carrier(Path::new("/nowhere/link.sock")).run();
+    for (method, what) in [("GET", "/policies/explain?of=10.1.0.2"), ("GET", "/policies"), ("DELETE", "/policies")] {
+        let (status, text) = ask(&proxy.control(), method, what);
+        assert!(status == 404 && text.contains("anabranch-steer.service"), "{status} {text}");
+        assert!(text.contains("--socket /") && text.contains("/anabranch/steer.sock"), "{text}");
+    }
+}
+
+#[test]
 fn each_of_the_two_outlives_the_other() {
     let echo = Origin::echo();
     let place = Scratch::new();

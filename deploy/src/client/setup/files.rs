@@ -11,8 +11,29 @@ pub(super) const DHCPCD: &str = "etc/dhcpcd.exit-hook";
 /// What is never to go by the proxy, for it would refuse it.
 const DIRECT: &str = "localhost,127.0.0.1,::1,.local";
 
+/// A file as it is to be: its path below the root, its text, whether it is a script.
+pub(super) type Whole = (&'static str, String, bool);
+
 /// The files that are not yet as they are to be.
 pub(super) fn files(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Option<String>) -> Vec<Step> {
+    let mut all = everywhere(wanted, keeper);
+    all.extend(hooks(wanted, keeper, &has));
+    let step = |(path, text, executable): Whole| {
+        let former = has(path);
+        (former.as_ref() != Some(&text)).then(|| Step::File { path: path.to_owned(), former, text, executable })
+    };
+    all.into_iter().filter_map(step).collect()
+}
+
+/// What has systemd know of new units; nothing where none of the steps is one.
+pub(super) fn to_be_loaded(steps: &[Step]) -> Option<String> {
+    let words = "systemctl daemon-reload && systemctl restart anabranch-client.path";
+    let unit = |step: &Step| matches!(step, Step::File { path, .. } if path.starts_with("etc/systemd/"));
+    steps.iter().any(unit).then(|| format!("systemd knows its new units at the next boot, or after: {words}"))
+}
+
+/// Where programs find the proxy.
+pub(super) fn everywhere(wanted: &Wanted, keeper: Keeper) -> Vec<Whole> {
     let mut all = vec![("etc/profile.d/anabranch.sh", profile(wanted), false)];
     if keeper != Keeper::OpenWrt {
         all.push(("etc/environment.d/60-anabranch.conf", environment(wanted), false));
@@ -20,6 +41,12 @@ pub(super) fn files(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Optio
     if wanted.apt {
         all.push(("etc/apt/apt.conf.d/60anabranch", apt(wanted), false));
     }
+    all
+}
+
+/// What has the set-up done again.
+pub(super) fn hooks(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Option<String>) -> Vec<Whole> {
+    let mut all = Vec::new();
     match keeper {
         // Not 60-anabranch: that one is the package's.
         Keeper::OpenWrt => all.push(("etc/hotplug.d/iface/61-anabranch-client", hotplug(wanted), false)),
@@ -43,11 +70,7 @@ pub(super) fn files(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Optio
         ]),
         Keeper::Nobody => {}
     }
-    let step = |(path, text, executable): (&str, String, bool)| {
-        let former = has(path);
-        (former.as_ref() != Some(&text)).then(|| Step::File { path: path.to_owned(), former, text, executable })
-    };
-    all.into_iter().filter_map(step).collect()
+    all
 }
 
 /// The variables that programs read; most read the small ones only, some the large ones.

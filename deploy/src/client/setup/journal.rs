@@ -25,12 +25,20 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Adds steps to what was done before. Of what is changed twice, the first former state is what to go back to.
+    /// Adds steps to what was done before. Of what is changed twice, the first former state is what to go back to; but of a file that
+    /// somebody has changed in between, what they made of it.
     pub fn add(&mut self, steps: &[Step]) {
         for step in steps {
             let former = self.steps.iter_mut().find(|done| same_thing(done, step));
             match (former, step) {
-                (Some(Step::File { text, executable, .. }), Step::File { text: now, executable: script, .. }) => {
+                (
+                    Some(Step::File { former, text, executable, .. }),
+                    Step::File { former: was, text: now, executable: script, .. },
+                ) => {
+                    // Somebody changed it since: theirs is what to go back to.
+                    if was.is_some() && was.as_ref() != Some(text) && was != former {
+                        former.clone_from(was);
+                    }
                     text.clone_from(now);
                     *executable = *script;
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::files::{DHCPCD, MARK, files};
+use super::files::{DHCPCD, MARK, files, to_be_loaded};
 use super::programs::programs;
 use super::{Keeper, Step, Wanted};
 use crate::client::seen::{Net, Seen, Way};
@@ -101,10 +101,7 @@ pub fn plan(seen: &Seen, wanted: &Wanted, keeper: Option<Keeper>, has: impl Fn(&
             ));
         }
         let files = files(wanted, keeper, has);
-        if keeper == Keeper::Networkd && files.iter().any(|step| step.line().contains("/etc/systemd/")) {
-            let words = "systemctl daemon-reload && systemctl restart anabranch-client.path";
-            plan.notes.push(format!("systemd knows its new units at the next boot, or after: {words}"));
-        }
+        plan.notes.extend(to_be_loaded(&files));
         plan.steps.extend(files);
         if keeper == Keeper::Nobody {
             plan.notes

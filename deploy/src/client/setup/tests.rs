@@ -260,6 +260,103 @@ fn a_file_that_is_as_it_should_be_is_no_step_and_one_that_was_there_is_kept() {
     assert!(second.iter().all(|step| !matches!(step, Step::File { path, .. } if *path == known)));
 }
 
+/// A set-up of an earlier version, whose files said something else, and what is there now.
+fn earlier(keeper: Keeper) -> (Journal, std::collections::BTreeMap<String, String>) {
+    let mut steps = plan(&bare(), &wanted(), Some(keeper), |_| None).steps;
+    let mut there = std::collections::BTreeMap::new();
+    for step in &mut steps {
+        if let Step::File { path, text, .. } = step {
+            text.push_str("# as it was in an earlier version\n");
+            there.insert(path.clone(), text.clone());
+        }
+    }
+    (Journal { wanted: wanted(), steps, ..Journal::default() }, there)
+}
+
+#[test]
+fn files_of_an_earlier_version_are_renewed_and_the_first_of_what_was_there_is_kept() {
+    for keeper in [Keeper::Networkd, Keeper::NetworkManager, Keeper::Ifupdown, Keeper::OpenWrt, Keeper::Nobody] {
+        let (mut journal, mut there) = earlier(keeper);
+        let planned = renew(&journal, keeper, |path| there.get(path).cloned());
+        assert_eq!(planned.steps.len(), there.len(), "{keeper:?}: {}", planned.text());
+        assert_eq!(planned.notes.len(), usize::from(keeper == Keeper::Networkd), "{}", planned.text());
+        for step in &planned.steps {
+            let Step::File { path, former, text, .. } = step else { panic!("{step:?}") };
+            assert_eq!(former.as_ref(), there.get(path));
+            there.insert(path.clone(), text.clone());
+        }
+        journal.add(&planned.steps);
+        for step in &journal.steps {
+            assert!(!matches!(step, Step::File { former: Some(_), .. }), "not what was there before: {step:?}");
+        }
+        assert!(journal.is_sound());
+        let planned = renew(&journal, keeper, |path| there.get(path).cloned());
+        assert!(planned.steps.is_empty() && planned.notes.is_empty(), "{}", planned.text());
+    }
+}
+
+#[test]
+fn what_somebody_has_changed_or_removed_since_is_not_renewed() {
+    let (journal, mut there) = earlier(Keeper::Networkd);
+    let [path, timer] = ["path", "timer"].map(|kind| format!("etc/systemd/system/anabranch-client.{kind}"));
+    there.insert(path.clone(), "theirs\n".to_owned());
+    there.remove(&timer);
+    let planned = renew(&journal, Keeper::Networkd, |path| there.get(path).cloned());
+    let renewed = |wanted: &str| planned.steps.iter().any(|step| step.line().starts_with(&format!("write /{wanted}:")));
+    assert!(!renewed(&path) && !renewed(&timer) && planned.steps.len() == 4, "{}", planned.text());
+    for note in [format!("/{path} has been changed since"), format!("/{timer} has been removed since")] {
+        assert!(planned.notes.iter().any(|said| said.starts_with(&note)), "{}", planned.text());
+    }
+}
+
+#[test]
+fn a_hook_that_an_earlier_version_did_not_have_comes_beside_those_it_had() {
+    let (mut journal, mut there) = earlier(Keeper::Networkd);
+    let timer = "etc/systemd/system/anabranch-client.timer";
+    journal.steps.retain(|step| !step.line().starts_with(&format!("write /{timer}:")));
+    there.remove(timer);
+    let has = |path: &str| there.get(path).cloned();
+    let added = |journal: &Journal, keeper| {
+        let steps = renew(journal, keeper, has).steps;
+        steps
+            .iter()
+            .filter(|step| matches!(step, Step::File { former: None, .. }))
+            .map(Step::undo_line)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(added(&journal, Keeper::Networkd), [format!("rm /{timer}")]);
+    // Seen at another time another one may seem to run the network: it was not asked.
+    assert_eq!(added(&journal, Keeper::Ifupdown), Vec::<String>::new());
+    // The one of OpenWrt had another name; the package has a file by that name now.
+    let old = "etc/hotplug.d/iface/60-anabranch";
+    journal.steps = vec![Step::File { path: old.into(), former: None, text: "old".into(), executable: false }];
+    let planned = renew(&journal, Keeper::OpenWrt, |path| (path == old).then(|| "the package's".to_owned()));
+    assert_eq!(planned.steps.last().map(Step::undo_line).unwrap(), "rm /etc/hotplug.d/iface/61-anabranch-client");
+}
+
+#[test]
+fn a_file_that_somebody_changed_between_two_set_ups_is_what_to_go_back_to() {
+    let file = |former: Option<&str>, text: &str| Step::File {
+        path: "etc/profile.d/anabranch.sh".into(),
+        former: former.map(str::to_owned),
+        text: text.into(),
+        executable: false,
+    };
+    let mut journal = Journal::default();
+    for (step, kept) in [
+        (file(None, "first"), None),
+        (file(Some("first"), "second"), None),
+        (file(Some("theirs"), "third"), Some("theirs")),
+        (file(Some("third"), "fourth"), Some("theirs")),
+        // They removed it: there is nothing of theirs to lose.
+        (file(None, "fourth"), Some("theirs")),
+    ] {
+        journal.add(std::slice::from_ref(&step));
+        let Step::File { text, .. } = step else { panic!() };
+        assert_eq!(journal.steps, [file(kept, &text)]);
+    }
+}
+
 #[test]
 fn a_journal_goes_back_to_the_first_of_what_was_there() {
     let limits = |former, set| Step::Limits { former, set };

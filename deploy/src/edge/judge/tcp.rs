@@ -66,14 +66,29 @@ fn congestion(config: &Config, facts: &Facts) -> Finding {
     if without { ok(evidence).fail(mend) } else { ok(evidence).advise(mend) }
 }
 
-/// The most a client's links add up to, and who says so.
-fn rate(config: &Config, facts: &Facts) -> Option<(u64, bool)> {
-    let lines: u64 = config.paths.iter().filter_map(|path| path.line).map(BitRate::bits_per_second).sum();
-    if lines > 0 {
-        return Some((lines, true));
-    }
-    let fastest = facts.lines().filter_map(|link| link.megabits).max()?;
-    Some(((u64::from(fastest) * 1_000_000).min(MOST_GUESSED), false))
+/// What a client's links add up to.
+struct Rates {
+    /// As far as somebody has said it: the sum of `line`.
+    said: u64,
+    /// At most: a path without a `line` gives a client no more than the whole path carries, and none more than the edge's own links do.
+    most: u64,
+}
+
+fn rates(config: &Config, facts: &Facts) -> Rates {
+    let fastest = facts.lines().filter_map(|link| link.megabits).max().map(|megabits| u64::from(megabits) * 1_000_000);
+    let guess = fastest.unwrap_or(MOST_GUESSED).min(MOST_GUESSED);
+    let sum = |rates: &mut dyn Iterator<Item = u64>| rates.fold(0, u64::saturating_add);
+    let bits = BitRate::bits_per_second;
+    let said = sum(&mut config.paths.iter().filter_map(|path| path.line).map(bits));
+    let most = sum(&mut config.paths.iter().map(|path| path.line.or(path.capacity).map_or(guess, bits)));
+    let unsaid = config.paths.iter().any(|path| path.line.is_none());
+    let most = match most {
+        0 => guess,
+        // A line is what was said, whatever the links tell of themselves.
+        most if unsaid => most.min(guess).max(said),
+        most => most,
+    };
+    Rates { said, most }
 }
 
 fn buffer(config: &Config, facts: &Facts, (name, path): (&str, &str)) -> Finding {
@@ -85,20 +100,20 @@ fn buffer(config: &Config, facts: &Facts, (name, path): (&str, &str)) -> Finding
     let &[least, default, most] = &numbers[..] else {
         return ok(format!("{key} cannot be read")).advise(Mend::Command(format!("sysctl {key}")));
     };
-    let (rate, configured) = rate(config, facts).unwrap_or((MOST_GUESSED, false));
-    let product = rate / 8 * ROUND_TRIP / 1000;
-    let wanted = (product * OVERHEAD).clamp(LEAST_BUFFER, MOST_BUFFER);
+    let rates = rates(config, facts);
+    let needed = |rate: u64| (rate / 8 * ROUND_TRIP / 1000 * OVERHEAD).clamp(LEAST_BUFFER, MOST_BUFFER);
+    let wanted = needed(rates.most);
     let reach = u128::from(most / OVERHEAD) * 8 * 1000 / u128::from(ROUND_TRIP) / 1_000_000;
-    let whose = if configured { "the configured lines carry" } else { "a client may have" };
+    let whose = if rates.said == rates.most { "the configured lines carry" } else { "a client may have" };
     let evidence = format!(
         "{key} goes up to {most}: {reach} Mbit/s at {ROUND_TRIP} ms; {whose} {} Mbit/s together",
-        rate.div_ceil(1_000_000)
+        rates.most.div_ceil(1_000_000)
     );
     let value = wanted.next_multiple_of(LEAST_BUFFER);
     let mend = Mend::sysctl(path, format!("{least} {} {value}", default.min(value)));
     if most >= wanted {
         ok(evidence)
-    } else if configured || most < LEAST_BUFFER {
+    } else if most < needed(rates.said) {
         ok(evidence).fail(mend)
     } else {
         ok(evidence).advise(mend)

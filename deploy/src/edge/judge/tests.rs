@@ -439,12 +439,15 @@ fn fast_open_wants_the_kernels_servers_to_take_it() {
     assert_eq!(wrong(&wanted, &facts), []);
 }
 
+fn receive_buffer(config: &Config, facts: &Facts) -> Finding {
+    judge(config, facts).into_iter().find(|finding| finding.name == "receive-buffer").unwrap()
+}
+
 #[test]
 fn without_configured_lines_buffers_are_measured_against_links() {
-    let unsaid = config(&CONFIG.replace("line = ", "capacity = "));
+    let unsaid = config(&CONFIG.replace("line = \"40 Mbit/s\"\n", "").replace("line = \"20 Mbit/s\"\n", ""));
     let mut facts = well();
-    let of =
-        |facts: &Facts| judge(&unsaid, facts).into_iter().find(|finding| finding.name == "receive-buffer").unwrap();
+    let of = |facts: &Facts| receive_buffer(&unsaid, facts);
     // A gigabit at most, whatever the link says, and advice: nobody said that a client has as much.
     assert_eq!(of(&facts).verdict, Advice);
     assert!(of(&facts).mend.unwrap().command().ends_with("131072 25165824'"), "{:?}", of(&facts));
@@ -452,6 +455,30 @@ fn without_configured_lines_buffers_are_measured_against_links() {
     assert_eq!(of(&facts).verdict, Verdict::Ok);
     set(&mut facts, "net/ipv4/tcp_rmem", "4096 131072 500000");
     assert_eq!(of(&facts).verdict, Failure);
+}
+
+#[test]
+fn a_path_without_a_line_gives_no_more_than_it_carries_for_all() {
+    let facts = well();
+    // Less than the edge's links: no gigabit is asked for.
+    let narrow = config(&CONFIG.replace("line = ", "capacity = "));
+    let found = receive_buffer(&narrow, &facts);
+    assert!(found.verdict == Verdict::Ok && found.evidence.contains("may have 60 Mbit/s"), "{found:?}");
+    // What all together have, no one client has: it is no failure, and no more than a guess.
+    let wide = config(&CONFIG.replace("line = \"40 Mbit/s\"", "capacity = \"10 Gbit/s\""));
+    let found = receive_buffer(&wide, &facts);
+    assert!(found.verdict == Advice && found.evidence.contains("may have 1000 Mbit/s"), "{found:?}");
+}
+
+#[test]
+fn a_line_left_out_is_not_taken_for_none() {
+    let facts = well();
+    let half = config(&CONFIG.replace("line = \"40 Mbit/s\"\n", ""));
+    let found = receive_buffer(&half, &facts);
+    assert!(found.verdict == Advice && found.evidence.contains("may have 1000 Mbit/s"), "{found:?}");
+    // A line that was said is to be filled, whatever the other is.
+    let half = config(&CONFIG.replace("line = \"40 Mbit/s\"\n", "").replace("20 Mbit/s", "2 Gbit/s"));
+    assert_eq!(receive_buffer(&half, &facts).verdict, Failure);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anabranch_deploy::client::setup::{Journal, Keeper, Plan, Step, Wanted, plan, stale};
+use anabranch_deploy::client::setup::{Journal, Keeper, Plan, Step, Wanted, plan, renew, stale};
 
 use super::{Named, act, look, named_link, programs, state};
 use crate::cli::{complain, exit, say};
@@ -30,7 +30,8 @@ struct What {
     /// Say that the machine is still reached: what was applied over a remote shell stays.
     #[arg(long)]
     confirm: bool,
-    /// After a change of links: do again what the last --apply wanted, and take back what is for addresses that are gone.
+    /// After a change of links: do again what the last --apply wanted, take back what is for addresses that are gone, and bring files that
+    /// an earlier version wrote up to this one's.
     #[arg(long)]
     again: bool,
 }
@@ -271,7 +272,19 @@ fn again(root: &Path, journal: Option<Journal>) -> Result<u8, u8> {
         say(&format!("programs: {}\n", planned.programs));
     }
     apply(root, &journal.clone(), journal, &planned.steps)?;
+    renew_files(root, keeper(root))?;
     Ok(0)
+}
+
+/// Brings files of an earlier version's up to this one's. Apart from the rest, so that links have their routes also where files cannot be
+/// written.
+fn renew_files(root: &Path, keeper: Keeper) -> Result<(), u8> {
+    let Some(journal) = state::read(root).map_err(|error| os(&error))? else { return Ok(()) };
+    let planned = renew(&journal, keeper, |path| fs::read_to_string(root.join(path)).ok());
+    if planned != Plan::default() {
+        say(&planned.text());
+    }
+    if planned.steps.is_empty() { Ok(()) } else { apply(root, &journal.clone(), journal, &planned.steps) }
 }
 
 /// Starts the one who takes an unconfirmed attempt back; it outlives this shell.

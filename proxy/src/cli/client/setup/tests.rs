@@ -100,3 +100,44 @@ fn of_two_set_ups_the_second_waits() {
     assert_eq!(hears.recv_timeout(Duration::from_secs(10)), Ok(true));
     second.join().unwrap().unwrap();
 }
+
+/// As after an upgrade, at the first change of links.
+#[test]
+fn hooks_of_an_earlier_version_are_replaced_and_undone_all_the_same() {
+    let root = Root::new("renew");
+    let [hook, theirs] = ["etc/network/if-up.d/anabranch", "etc/network/if-post-down.d/anabranch"];
+    let profile = "etc/profile.d/anabranch.sh";
+    let read = |path: &str| fs::read_to_string(root.0.join(path)).unwrap();
+    fs::create_dir_all(root.0.join("etc/network/if-up.d")).unwrap();
+    fs::write(root.0.join(hook), "before us").unwrap();
+    let wanted = Wanted { proxy: "edge:3128".into(), program: "/usr/bin/anabranch".into(), ..Wanted::default() };
+    let journal = Journal { wanted, confirmed: true, ..Journal::default() };
+    let steps = [file(hook, Some("before us"), "old"), file(theirs, None, "old"), file(profile, None, "old")];
+    apply(&root.0, &Journal::default(), journal, &steps).unwrap();
+    fs::write(root.0.join(theirs), "changed by hand").unwrap();
+    renew_files(&root.0, Keeper::Ifupdown).unwrap();
+    assert!(read(hook).contains("/usr/bin/anabranch client setup --again"), "{}", read(hook));
+    assert!(read(profile).contains("http://edge:3128"), "{}", read(profile));
+    assert_eq!(read(theirs), "changed by hand");
+    // One that this version has beside them.
+    let leases = "etc/dhcp/dhclient-exit-hooks.d/anabranch";
+    assert!(read(leases).contains("--again"));
+    let journal = state::read(&root.0).unwrap().unwrap();
+    undo(&root.0, journal, false).unwrap();
+    assert_eq!((read(hook).as_str(), read(theirs).as_str()), ("before us", "changed by hand"));
+    assert!(!root.0.join(profile).exists() && !root.0.join(leases).exists() && !root.0.join("etc/dhcp").exists());
+}
+
+/// As on a read-only `/etc`.
+#[test]
+fn hooks_that_cannot_be_replaced_stay_and_so_does_the_journal() {
+    let root = Root::new("unrenewed");
+    let profile = "etc/profile.d/anabranch.sh";
+    let before = first(&root.0);
+    assert_eq!(fs::read_to_string(root.0.join(profile)).unwrap(), "first");
+    // The new file is written beside the old one: there something else is.
+    fs::create_dir(root.0.join("etc/profile.d/anabranch.sh.anabranch-new")).unwrap();
+    assert_eq!(renew_files(&root.0, Keeper::Nobody), Err(exit::OS));
+    assert_eq!(fs::read_to_string(root.0.join(profile)).unwrap(), "first");
+    assert_eq!(state::read(&root.0).unwrap().unwrap(), before);
+}
