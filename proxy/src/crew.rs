@@ -84,7 +84,9 @@ impl Crew {
     /// Who is to have the next connection of a worker, if not itself; and the token that it is to be sent with.
     pub(crate) fn less_busy(&self, worker: usize) -> Option<(usize, TaskTrackerToken)> {
         let own = self.seats[worker].sessions.len();
-        let (index, least) = self.seats.iter().enumerate().min_by_key(|(_, seat)| seat.sessions.len())?;
+        // One that has ended takes nothing, and would for ever be the least busy.
+        let there = self.seats.iter().enumerate().filter(|(_, seat)| !seat.handed.is_closed());
+        let (index, least) = there.min_by_key(|(_, seat)| seat.sessions.len())?;
         let usual = least.sessions.len() + SLACK.0 + own / SLACK.1;
         (own >= usual).then(|| (index, least.sessions.token()))
     }

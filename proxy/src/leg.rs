@@ -226,9 +226,7 @@ impl Spliced for LegIo {
     }
 
     fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
-        poll_read(&self.0, cx, pipe::SIZE, |stream, allowed| {
-            stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), allowed))
-        })
+        poll_read(&self.0, cx, pipe::SIZE, |stream, allowed| pipe.fill_from(stream, allowed))
     }
 
     fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {

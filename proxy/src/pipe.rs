@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -61,11 +63,28 @@ impl Pipe {
     /// Takes in up to `most` bytes of what a socket has received. Nothing: its stream has ended.
     ///
     /// Errors: `WouldBlock` if it has nothing, for a pipe that is empty; else the socket's
-    pub(crate) fn fill(&mut self, from: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    fn fill(&mut self, from: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let taken = splice(from, None, self.write.as_fd(), None, most.min(SIZE), flags)?;
         self.held += taken;
         Ok(taken)
+    }
+
+    /// As [`Pipe::fill`], for a socket of the runtime. Nothing: its stream has ended, or goes on with what only a read gives.
+    ///
+    /// splice(2) stops in front of an urgent byte for good, and says of it what it says of an empty socket, and behind the stream's end
+    /// that it has ended (Linux 6.18, `tcp_read_sock`): so a look has to confirm that nothing is there.
+    ///
+    /// Errors: `WouldBlock` if the socket has nothing; else the socket's
+    pub(crate) fn fill_from(&mut self, from: &TcpStream, most: usize) -> io::Result<usize> {
+        for _ in 0..2 {
+            match self.fill(from.as_fd(), most) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            from.try_io(Interest::READABLE, || SockRef::from(from).peek(&mut [MaybeUninit::uninit()]))?;
+        }
+        Ok(0)
     }
 
     /// Passes on up to `most` bytes.
@@ -85,7 +104,7 @@ pub(crate) trait Spliced {
     /// (measured: Linux 6.18).
     fn gives(&self) -> bool;
 
-    /// Takes what was received into an empty pipe. Nothing: the stream has ended.
+    /// Takes what was received into an empty pipe. Nothing: the stream has ended, or goes on with what only a read gives.
     fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>>;
 
     /// Writes what is in a pipe, or as much of it as there is room for.
@@ -100,7 +119,7 @@ impl Spliced for TcpStream {
     fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_read_ready(cx))?;
-            match self.try_io(Interest::READABLE, || pipe.fill(self.as_fd(), SIZE)) {
+            match pipe.fill_from(self, SIZE) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }

@@ -31,10 +31,19 @@ pub(super) fn place(role: Role) -> PathBuf {
     chosen(default_path(role), Path::new(MACHINES))
 }
 
-/// A user's own socket; without one, that of the machine's service, which members of its group may ask.
+/// A user's own place; where nobody answers in it, that of the machine's services, which members of their group may ask. One place for
+/// both roles: what a user's own proxy does is not to be told, or changed, by the machine's steering.
 fn chosen(own: PathBuf, machines: &Path) -> PathBuf {
-    let services = own.file_name().map(|name| machines.join(name)).filter(|path| !own.exists() && path.exists());
-    services.unwrap_or(own)
+    let names: Vec<_> = [Role::Both, Role::Steer]
+        .iter()
+        .filter_map(|role| default_path(*role).file_name().map(PathBuf::from))
+        .collect();
+    let any = |directory: &Path, is: &dyn Fn(&Path) -> bool| names.iter().any(|name| is(&directory.join(name)));
+    let lives = own.parent().is_some_and(|directory| any(directory, &|path| UnixStream::connect(path).is_ok()));
+    match own.file_name() {
+        Some(name) if !lives && any(machines, &Path::exists) => machines.join(name),
+        _ => own,
+    }
 }
 
 /// Whether a process of a role answers where it is asked when nobody says. One that was killed leaves its socket's file.
@@ -92,18 +101,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_no_anabranch_asks_the_machines() {
+    fn who_has_no_anabranch_asks_the_machines_and_nobody_asks_both() {
         let place = std::env::temp_dir().join(format!("anabranch-ask-{}", std::process::id()));
         let [own, machines] = ["own", "machines"].map(|name| place.join(name));
         std::fs::create_dir_all(&own).unwrap();
         std::fs::create_dir_all(&machines).unwrap();
-        let [ours, theirs] = [&own, &machines].map(|directory| directory.join("steer.sock"));
-        let of = || chosen(ours.clone(), &machines);
-        assert_eq!(of(), ours, "there is neither: the own one is named");
-        std::fs::write(&theirs, "").unwrap();
-        assert_eq!(of(), theirs);
-        std::fs::write(&ours, "").unwrap();
-        assert_eq!(of(), ours);
+        let of = |name: &str| chosen(own.join(name), &machines);
+        assert_eq!(of("steer.sock"), own.join("steer.sock"), "there is neither: the own one is named");
+        std::fs::write(machines.join("steer.sock"), "").unwrap();
+        assert_eq!(of("steer.sock"), machines.join("steer.sock"));
+        // One that was killed leaves its socket's file.
+        std::fs::write(own.join("control.sock"), "").unwrap();
+        assert_eq!(of("control.sock"), machines.join("control.sock"));
+        std::fs::remove_file(own.join("control.sock")).unwrap();
+        let _own = std::os::unix::net::UnixListener::bind(own.join("control.sock")).unwrap();
+        for name in ["control.sock", "steer.sock"] {
+            assert_eq!(of(name), own.join(name), "theirs lives, whatever there is beside it");
+        }
         std::fs::remove_dir_all(&place).unwrap();
     }
 

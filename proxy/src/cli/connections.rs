@@ -1,5 +1,6 @@
 //! `anabranch connections`
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anabranch_config::Role;
@@ -33,15 +34,17 @@ fn lines(arguments: &Arguments) -> Result<Value, u8> {
 fn joined(carrying: Value, steering: Value) -> Value {
     let list = |lines: Value| if let Value::Array(lines) = lines { lines } else { Vec::new() };
     let (mut lines, mut others) = (list(carrying), list(steering));
-    for line in lines.iter_mut().filter(|line| !line["token"].is_null() && line["kernel"].is_null()) {
-        if let Some(at) = others.iter().position(|other| other["token"] == line["token"]) {
-            let mut known = others.remove(at);
+    let token = |line: &Value| line["token"].as_str().map(str::to_owned);
+    let places: HashMap<_, _> = others.iter().enumerate().filter_map(|(at, other)| Some((token(other)?, at))).collect();
+    for line in lines.iter_mut().filter(|line| line["kernel"].is_null()) {
+        if let Some(at) = token(line).and_then(|token| places.get(&token)) {
+            let mut known = others[*at].take();
             for key in ["kernel", "wire"] {
                 line[key] = known[key].take();
             }
         }
     }
-    lines.extend(others);
+    lines.extend(others.into_iter().filter(|other| !other.is_null()));
     Value::Array(lines)
 }
 

@@ -28,6 +28,15 @@ fn one_that_is_clearly_busier_gives_to_the_least_busy() {
 }
 
 #[test]
+fn one_that_has_ended_gets_nothing() {
+    let (crew, mut posts, _tokens) = crew(&[90, 0, 20]);
+    posts[1].handed.close();
+    assert_eq!(crew.less_busy(0).map(|(worker, _)| worker), Some(2));
+    posts[2].handed.close();
+    assert!(crew.less_busy(0).is_none());
+}
+
+#[test]
 fn what_is_handed_over_counts_before_anybody_takes_it_in() {
     let (crew, posts, _tokens) = crew(&[8, 0]);
     let mut on_their_way = Vec::new();

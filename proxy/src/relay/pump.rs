@@ -65,6 +65,12 @@ impl Pump {
         self.buffer.is_none() && self.pipe.is_none()
     }
 
+    /// Bytes that went through buffers.
+    #[cfg(test)]
+    pub(super) fn copied(&self) -> u64 {
+        self.moved
+    }
+
     /// Stops this direction; what it holds cannot be delivered any more.
     pub(super) fn give_up(&mut self) {
         self.over = true;
@@ -122,9 +128,9 @@ impl Pump {
                 }
             }
             match from.poll_fill(cx, &mut pipe) {
+                // A read finds the end, or what comes before it.
                 Poll::Ready(Ok(0)) => {
                     pipe.give_back();
-                    self.ended = true;
                     return self.poll(cx, from, to, carried);
                 }
                 Poll::Ready(Ok(_)) => {}

@@ -33,7 +33,12 @@ fn listener(protocol: Protocol) -> TcpListener {
 
 /// A tunnel on loopback: the client's end, the origin's end, and the legs between them.
 async fn bench() -> (TcpStream, TcpStream, Legs) {
-    let (client, accepted) = connect(&listener(Protocol::MPTCP), Protocol::MPTCP).await;
+    bench_of(Protocol::MPTCP).await
+}
+
+/// The same for a client of this protocol, on a listener for MPTCP all the same.
+async fn bench_of(client: Protocol) -> (TcpStream, TcpStream, Legs) {
+    let (client, accepted) = connect(&listener(Protocol::MPTCP), client).await;
     let (server, origin) = connect(&listener(Protocol::TCP), Protocol::TCP).await;
     let leg = Leg::new(accepted);
     let io = ClientIo::Plain(LegIo(leg.clone()));
@@ -76,8 +81,14 @@ fn pattern(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn long_transfers_arrive_whole_both_ways_at_once() {
+    for client in [Protocol::MPTCP, Protocol::TCP] {
+        long_transfers_arrive_whole(client).await;
+    }
+}
+
+async fn long_transfers_arrive_whole(client: Protocol) {
     let bytes = pattern(24 * 1024 * 1024);
-    let (client, origin, legs) = bench().await;
+    let (client, origin, legs) = bench_of(client).await;
     let (mut client_read, mut client_write) = client.into_split();
     let (mut origin_read, mut origin_write) = origin.into_split();
     let (up, down) = (bytes.clone(), bytes.clone());
@@ -236,6 +247,67 @@ async fn a_long_transfer_is_whole_and_rests_without_a_pipe() {
         assert!(got == bytes, "the bytes differ");
         assert!(tunnel.download.is_long() && tunnel.download.holds_nothing());
     }
+}
+
+/// Sends so much that what follows goes by way of a pipe.
+async fn make_long(from: &mut TcpStream, to: &mut TcpStream) {
+    let (bytes, mut got) = (pattern(2 * 1024 * 1024), vec![0; 2 * 1024 * 1024]);
+    let (sent, read) = tokio::join!(from.write_all(&bytes), to.read_exact(&mut got));
+    sent.unwrap();
+    read.unwrap();
+    assert!(got == bytes, "the bytes differ");
+}
+
+/// splice(2) stops in front of an urgent byte, and says that nothing is there, or that the stream has ended. A read steps over it.
+#[tokio::test]
+async fn an_urgent_byte_holds_up_and_loses_nothing_of_a_long_transfer() {
+    for up in [true, false] {
+        let (mut client, mut origin, legs) = bench_of(Protocol::TCP).await;
+        let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+        let (from, to) = if up { (&mut client, &mut origin) } else { (&mut origin, &mut client) };
+        make_long(from, to).await;
+        let mut got = vec![0; 8];
+        for last in [false, true] {
+            from.write_all(b"before").await.unwrap();
+            SockRef::from(&*from).send_out_of_band(b"!").unwrap();
+            from.write_all(b"behind").await.unwrap();
+            if last {
+                from.shutdown().await.unwrap();
+            }
+            let whole = async {
+                to.read_exact(&mut got[..6]).await.unwrap();
+                assert_eq!(&got[..6], b"before");
+                to.read_exact(&mut got[..6]).await.unwrap();
+                assert_eq!(&got[..6], b"behind");
+            };
+            tokio::time::timeout(Duration::from_secs(5), whole).await.expect("it stands still");
+            if !last {
+                make_long(from, to).await;
+            }
+        }
+        assert_eq!(to.read(&mut got).await.unwrap(), 0);
+        to.shutdown().await.unwrap();
+        assert!(matches!(tunnel.await.unwrap().0, End::Completed));
+    }
+}
+
+/// What a client of plain TCP sent before its reset, by way of a pipe, still arrives, and the reset is seen.
+#[tokio::test]
+async fn a_long_upload_rests_without_a_pipe_and_its_reset_is_seen() {
+    let (mut client, mut origin, mut legs) = bench_of(Protocol::TCP).await;
+    let carried = Carried::default();
+    let mut tunnel = fresh();
+    tokio::select! {
+        _ = poll_fn(|cx| tunnel.poll(cx, &mut legs.io, &mut legs.server, &carried)) => panic!("the tunnel ended"),
+        () = async { make_long(&mut client, &mut origin).await; make_long(&mut client, &mut origin).await } => {}
+    }
+    assert!(tunnel.upload.is_long() && tunnel.upload.holds_nothing());
+    let spliced = tunnel.upload.copied() < carried.read().0;
+    assert!(spliced, "all of {} was copied", carried.read().0);
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let end = poll_fn(|cx| tunnel.poll(cx, &mut legs.io, &mut legs.server, &carried)).await;
+    assert!(matches!(end, End::Failed { side: Side::Client, .. }), "{end:?}");
 }
 
 #[tokio::test]

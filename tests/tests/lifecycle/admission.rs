@@ -105,23 +105,23 @@ fn running_out_of_descriptors_is_survived() {
     assert!(said <= 3, "said {said} times");
 }
 
-/// Connections of one client to one worker's socket are what the kernel's hash makes of them; here it is a hundred at once.
+/// The kernel's hash spreads 400 connections over eight workers by ten more or less.
 #[test]
 fn workers_have_about_as_many_connections_each() {
     let web = Origin::text("hello");
-    let proxy = Proxy::start(&format!("[process]\nworkers = 4\n{}", edge("")));
+    let proxy = Proxy::start(&format!("[process]\nworkers = 8\n{}", edge("")));
     let address = proxy.address("edge");
-    let mut held: Vec<_> = (0..100).map(|_| connect(address)).collect();
+    let mut held: Vec<_> = (0..400).map(|_| connect(address)).collect();
     // Those that went from worker to worker as well.
     for stream in &mut held {
         assert_eq!(get(stream, &web.url("/"), "").status, 200);
     }
     let serves = |worker| proxy.counter(&format!("anabranch_worker_sessions{{worker=\"{worker}\"}}"));
-    let shares: Vec<_> = (0..4).map(serves).collect();
-    assert_eq!(shares.iter().sum::<u64>(), 100, "{shares:?}");
-    // Two more, and an eighth: of 25 that is five. What the hash makes of a hundred differs by ten and more.
+    let shares: Vec<_> = (0..8).map(serves).collect();
+    assert_eq!(shares.iter().sum::<u64>(), 400, "{shares:?}");
+    // Two more than the least busy has, and an eighth of one's own; two may see the same one at once.
     let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-    assert!(most - least <= 6, "{shares:?}");
+    assert!(*most <= least + 2 + most / 8 + 2, "{shares:?}");
     drop(held);
-    eventually("all are gone", || (0..4).map(serves).sum::<u64>() == 0);
+    eventually("all are gone", || (0..8).map(serves).sum::<u64>() == 0);
 }

@@ -20,7 +20,13 @@ pub(super) fn files(wanted: &Wanted, keeper: Keeper, has: impl Fn(&str) -> Optio
     all.extend(hooks(wanted, keeper, &has));
     let step = |(path, text, executable): Whole| {
         let former = has(path);
-        (former.as_ref() != Some(&text)).then(|| Step::File { path: path.to_owned(), former, text, executable })
+        (former.as_ref() != Some(&text)).then(|| Step::File {
+            path: path.to_owned(),
+            former,
+            text,
+            earlier: None,
+            executable,
+        })
     };
     all.into_iter().filter_map(step).collect()
 }

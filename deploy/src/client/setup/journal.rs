@@ -32,12 +32,16 @@ impl Journal {
             let former = self.steps.iter_mut().find(|done| same_thing(done, step));
             match (former, step) {
                 (
-                    Some(Step::File { former, text, executable, .. }),
+                    Some(Step::File { former, text, earlier, executable, .. }),
                     Step::File { former: was, text: now, executable: script, .. },
                 ) => {
                     // Somebody changed it since: theirs is what to go back to.
-                    if was.is_some() && was.as_ref() != Some(text) && was != former {
+                    if was.is_some() && was.as_ref() != Some(text) && was != earlier && was != former {
                         former.clone_from(was);
+                    }
+                    // What is there until the file is written, should that never come.
+                    if was.as_ref() == Some(text) && text != now {
+                        *earlier = Some(text.clone());
                     }
                     text.clone_from(now);
                     *executable = *script;

@@ -21,13 +21,13 @@ pub fn renew(journal: &Journal, keeper: Keeper, has: impl Fn(&str) -> Option<Str
         }
         match (written(journal, path), &now) {
             (Some(_), None) => plan.notes.push(format!("/{path} has been removed since: left as it is")),
-            (Some(ours), Some(there)) if ours != there => {
+            (Some(ours), Some(there)) if !ours.contains(&there) => {
                 plan.notes.push(format!("/{path} has been changed since: left as it is"));
             }
             (None, Some(_)) => plan.notes.push(format!("/{path} is somebody else's: left as it is")),
             (None, None) if !more => {}
             (Some(_), Some(_)) | (None, None) => {
-                plan.steps.push(Step::File { path: path.to_owned(), former: now, text, executable });
+                plan.steps.push(Step::File { path: path.to_owned(), former: now, text, earlier: None, executable });
             }
         }
     }
@@ -35,10 +35,10 @@ pub fn renew(journal: &Journal, keeper: Keeper, has: impl Fn(&str) -> Option<Str
     plan
 }
 
-/// What was written there.
-fn written<'a>(journal: &'a Journal, wanted: &str) -> Option<&'a String> {
+/// What was written there, or was to be.
+fn written<'a>(journal: &'a Journal, wanted: &str) -> Option<Vec<&'a String>> {
     journal.steps.iter().find_map(|step| match step {
-        Step::File { path, text, .. } if path == wanted => Some(text),
+        Step::File { path, text, earlier, .. } if path == wanted => Some(earlier.iter().chain([text]).collect()),
         _ => None,
     })
 }

@@ -75,6 +75,9 @@ pub enum Step {
         former: Option<String>,
         /// Its text after.
         text: String,
+        /// What an earlier version of ours wrote there, and what may still be there: the journal is written before the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<String>,
         /// It is a script.
         executable: bool,
     },

@@ -295,6 +295,24 @@ fn files_of_an_earlier_version_are_renewed_and_the_first_of_what_was_there_is_ke
     }
 }
 
+/// The journal is written first: a machine that goes down before the files has it say what is not there.
+#[test]
+fn a_renewal_that_was_interrupted_is_done_again() {
+    let (mut journal, there) = earlier(Keeper::Ifupdown);
+    let has = |path: &str| there.get(path).cloned();
+    let planned = renew(&journal, Keeper::Ifupdown, has);
+    for _ in 0..2 {
+        journal.add(&planned.steps);
+        let again = renew(&journal, Keeper::Ifupdown, has);
+        assert!(again.notes.is_empty() && again.steps == planned.steps, "{}", again.text());
+    }
+    for step in &journal.steps {
+        if let Step::File { path, former, earlier, .. } = step {
+            assert!(former.is_none() && earlier.as_ref() == there.get(path), "{step:?}");
+        }
+    }
+}
+
 #[test]
 fn what_somebody_has_changed_or_removed_since_is_not_renewed() {
     let (journal, mut there) = earlier(Keeper::Networkd);
@@ -329,7 +347,8 @@ fn a_hook_that_an_earlier_version_did_not_have_comes_beside_those_it_had() {
     assert_eq!(added(&journal, Keeper::Ifupdown), Vec::<String>::new());
     // The one of OpenWrt had another name; the package has a file by that name now.
     let old = "etc/hotplug.d/iface/60-anabranch";
-    journal.steps = vec![Step::File { path: old.into(), former: None, text: "old".into(), executable: false }];
+    journal.steps =
+        vec![Step::File { path: old.into(), former: None, text: "old".into(), earlier: None, executable: false }];
     let planned = renew(&journal, Keeper::OpenWrt, |path| (path == old).then(|| "the package's".to_owned()));
     assert_eq!(planned.steps.last().map(Step::undo_line).unwrap(), "rm /etc/hotplug.d/iface/61-anabranch-client");
 }
@@ -340,6 +359,7 @@ fn a_file_that_somebody_changed_between_two_set_ups_is_what_to_go_back_to() {
         path: "etc/profile.d/anabranch.sh".into(),
         former: former.map(str::to_owned),
         text: text.into(),
+        earlier: None,
         executable: false,
     };
     let mut journal = Journal::default();
@@ -352,8 +372,10 @@ fn a_file_that_somebody_changed_between_two_set_ups_is_what_to_go_back_to() {
         (file(None, "fourth"), Some("theirs")),
     ] {
         journal.add(std::slice::from_ref(&step));
-        let Step::File { text, .. } = step else { panic!() };
-        assert_eq!(journal.steps, [file(kept, &text)]);
+        let (Step::File { text: wanted, .. }, [Step::File { former, text, .. }]) = (step, &journal.steps[..]) else {
+            panic!()
+        };
+        assert_eq!((former.as_deref(), text), (kept, &wanted));
     }
 }
 
@@ -364,7 +386,13 @@ fn a_journal_goes_back_to_the_first_of_what_was_there() {
     journal.add(&[limits((2, 0), (2, 1))]);
     journal.add(&[limits((2, 1), (3, 1))]);
     assert_eq!(journal.steps, [limits((2, 0), (3, 1))]);
-    let evil = |path: &str| Step::File { path: path.into(), former: None, text: String::new(), executable: true };
+    let evil = |path: &str| Step::File {
+        path: path.into(),
+        former: None,
+        text: String::new(),
+        earlier: None,
+        executable: true,
+    };
     for path in ["etc/passwd", "etc/profile.d/../passwd", "/etc/profile.d/anabranch.sh"] {
         assert!(!Journal { steps: vec![evil(path)], ..Journal::default() }.is_sound(), "{path}");
     }

@@ -117,7 +117,10 @@ pub(super) fn undo(root: &Path, step: &Step) -> Result<Option<String>, ActError>
                 _ => drop(path.parent().map(fs::remove_dir)),
             }
         }
-        Step::File { path, former, text, .. } => return undo_file(&root.join(path), former.as_deref(), text),
+        Step::File { path, former, text, earlier, .. } => {
+            let ours = [Some(text), earlier.as_ref()];
+            return undo_file(&root.join(path), former.as_deref(), ours);
+        }
     }
     Ok(None)
 }
@@ -129,7 +132,7 @@ fn attach(root: &Path, namespace: u64, except: &[String]) -> Result<(), ActError
     Ok(Multipath::attach(namespace, except)?.pin(&path)?)
 }
 
-fn undo_file(path: &Path, former: Option<&str>, text: &str) -> Result<Option<String>, ActError> {
+fn undo_file(path: &Path, former: Option<&str>, ours: [Option<&String>; 2]) -> Result<Option<String>, ActError> {
     let fail = |error| ActError::File(path.display().to_string(), error);
     let now = match fs::read_to_string(path) {
         Ok(now) => Some(now),
@@ -139,7 +142,7 @@ fn undo_file(path: &Path, former: Option<&str>, text: &str) -> Result<Option<Str
     if now.as_deref() == former {
         return Ok(None);
     }
-    if now.as_deref() != Some(text) {
+    if !ours.contains(&now.as_ref()) {
         return Ok(Some(format!("{} has been changed since: left as it is", path.display())));
     }
     match former {

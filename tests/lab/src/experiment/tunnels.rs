@@ -153,7 +153,8 @@ struct Held {
 /// Opens `wanted` tunnels and leaves them idle.
 fn hold(topology: &Topology, wanted: usize) -> Result<Held> {
     let (client, proxy, origin) = places(topology);
-    let listener = topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the tunnels' origin")?;
+    let listener =
+        topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the tunnels' origin")?;
     std::thread::scope(|scope| {
         let accepted = scope.spawn(|| listener.incoming().take(wanted).collect::<io::Result<Vec<_>>>());
         let workers: Vec<_> = (0..WORKERS)
@@ -205,7 +206,8 @@ struct Attempts {
 /// Opens and closes `rate` tunnels a second for as long as `lasts`.
 fn attempt(topology: &Topology, rate: usize, lasts: Duration) -> Result<Attempts> {
     let (client, proxy, origin) = places(topology);
-    let listener = topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the attempts' origin")?;
+    let listener =
+        topology.origin.run(|| Protocol::Tcp.listen_at(origin))?.context("cannot bind the attempts' origin")?;
     let ended = AtomicBool::new(false);
     let started = Instant::now();
     std::thread::scope(|scope| {

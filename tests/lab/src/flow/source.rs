@@ -36,7 +36,9 @@ struct Expected {
 impl Source {
     /// Listens on `port` of every address in `ns`; over MPTCP, plain TCP is served as well.
     pub fn start(ns: &Namespace, port: u16, protocol: Protocol) -> Result<Self> {
-        let listener = ns.run(|| protocol.listen(port))?.with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
+        let listener = ns
+            .run(|| protocol.listen(port))?
+            .with_context(|| format!("cannot listen on port {port} of {}", ns.name()))?;
         let (expected, stop) = (Arc::new(Expected::default()), Arc::new(AtomicBool::new(false)));
         let (tickets, ended) = (Arc::clone(&expected), Arc::clone(&stop));
         let thread = std::thread::Builder::new()

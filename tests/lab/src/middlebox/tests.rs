@@ -33,8 +33,7 @@ fn arrived(middlebox: Middlebox, family: Family) -> impl Fn(Phase, Toward) -> (u
         (Toward::Edge, Capture::start(&topology.edge, "p1", 256).expect("starts")),
     ];
     let address = SocketAddr::new(topology.edge_address(1, family), 4000);
-    let listener =
-        topology.edge.run(|| Protocol::Mptcp.listen_at(address)).expect("enters").expect("listens");
+    let listener = topology.edge.run(|| Protocol::Mptcp.listen_at(address)).expect("enters").expect("listens");
     let mut client = topology
         .client
         .run(|| Protocol::Mptcp.connect(address, Duration::from_secs(3)))

@@ -22,7 +22,13 @@ impl Drop for Root {
 }
 
 fn file(path: &str, former: Option<&str>, text: &str) -> Step {
-    Step::File { path: path.into(), former: former.map(str::to_owned), text: text.into(), executable: false }
+    Step::File {
+        path: path.into(),
+        former: former.map(str::to_owned),
+        text: text.into(),
+        earlier: None,
+        executable: false,
+    }
 }
 
 /// A set-up over which somebody has said that it stays.
