@@ -103,9 +103,20 @@ impl Pump {
         to: &mut (impl AsyncWrite + Spliced + Unpin),
         carried: &AtomicU64,
     ) -> Poll<Result<(), Failure>> {
+        // By itself: most tunnels never come to the rest.
         if self.over || self.ended || !self.is_long() || !from.gives() {
             return self.poll(cx, from, to, carried);
         }
+        self.poll_piped(cx, from, to, carried)
+    }
+
+    fn poll_piped(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Spliced + Unpin),
+        to: &mut (impl AsyncWrite + Spliced + Unpin),
+        carried: &AtomicU64,
+    ) -> Poll<Result<(), Failure>> {
         let (read_side, write_side) = (self.from, self.from.other());
         // A turn that ended with bytes in the buffer: they come first.
         ready!(self.poll_write_out(cx, to, carried)).map_err(|source| Failure { side: write_side, source })?;

@@ -29,6 +29,9 @@ const BYTES: u64 = 5_000_000;
 /// It takes no longer than plain TCP over the free path, but for this part.
 const TIME: f64 = 0.9;
 
+/// Why a subflow under a contract about uploads is a backup, as `anabranch policy explain` says it.
+const ASIDE: &str = "a cap on what it sends here would hold up the whole connection";
+
 /// One case.
 struct Cell {
     name: &'static str,
@@ -43,6 +46,8 @@ struct Cell {
     family: Family,
     way: Way,
     accepted: u8,
+    /// What `explain` has to say of it while it lasts.
+    explained: Option<&'static str>,
 }
 
 fn cells(options: &Options) -> Vec<Cell> {
@@ -63,6 +68,7 @@ fn cells(options: &Options) -> Vec<Cell> {
         family: Family::V4,
         way,
         accepted,
+        explained: None,
     };
     // A contract about uploads has its subflow demoted as well, for as long as the other is free.
     let demoted = |name, delay, (rate, policies)| Cell {
@@ -71,6 +77,7 @@ fn cells(options: &Options) -> Vec<Cell> {
         burst: BURST + mbit(40) / 8.0 * (ms(delay) * 2 + ms(10)).as_secs_f64(),
         ..cell(name, delay, Way::Upload, 0)
     };
+    let aside = |name, family| Cell { family, explained: Some(ASIDE), ..demoted(name, 0, (2, contract.clone())) };
     let backup = || (0, policy(2, "backup", ""));
     let mut cells = vec![
         cell("download", 0, Way::Download, 0),
@@ -81,8 +88,8 @@ fn cells(options: &Options) -> Vec<Cell> {
         cells.push(cell("download, 20 ms delay", 20, Way::Download, 0));
         cells.push(cell("download, add_addr_accepted 2", 0, Way::Download, 2));
         cells.push(Cell { family: Family::V6, ..cell("download over IPv6", 0, Way::Download, 0) });
-        cells.push(demoted("upload: a contract", 0, (2, contract.clone())));
-        cells.push(Cell { family: Family::V6, ..demoted("upload over IPv6: a contract", 0, (2, contract)) });
+        cells.push(aside("upload: a contract", Family::V4));
+        cells.push(aside("upload over IPv6: a contract", Family::V6));
         cells.push(demoted("upload: demotion, 20 ms delay", 20, backup()));
     }
     cells
@@ -97,6 +104,8 @@ struct Run {
     /// The time of plain TCP over the free link ÷ that of the transfer.
     time: f64,
     trace: Trace,
+    /// What `explain` said in the middle of it.
+    words: String,
 }
 
 fn measure(options: &Options) -> Result<Report> {
@@ -116,6 +125,9 @@ fn measure(options: &Options) -> Result<Report> {
                 run.time
             ));
             run.trace.tell(&mut report, cell.name);
+            if let Some(why) = cell.explained.filter(|why| !run.words.contains(why)) {
+                report.fail(format!("{}: explain does not say that {why}: {}", cell.name, run.words));
+            }
             runs.push(run);
         }
         let of = |value: fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<_>>();
@@ -140,10 +152,15 @@ fn run(cell: &Cell, options: &Options) -> Result<Run> {
     let stage = Stage::start(&Setting::new(cell.links.clone()).with(cell.policies.clone()), options)?;
     stage.set_limits(2, cell.accepted)?;
     let spec = FlowSpec { bytes: Some(BYTES), ..stage.spec(1, cell.family, cell.way) };
-    let mut traces = Vec::new();
+    let (mut traces, mut words) = (Vec::new(), String::new());
     for protocol in [Protocol::Mptcp, Protocol::Tcp] {
         let mut recording = stage.record()?;
         recording.flow(cell.family, FlowSpec { protocol, ..spec })?;
+        if protocol == Protocol::Mptcp && cell.explained.is_some() {
+            std::thread::sleep(ms(400));
+            let client = stage.topology.client_address(2, cell.family).to_string();
+            words = String::from_utf8_lossy(&stage.policy(&["explain", &client])?.stdout).into_owned();
+        }
         let end = recording.clock.now() + ms(20_000);
         while !recording.flows[0].is_finished() && recording.clock.now() < end {
             std::thread::sleep(ms(5));
@@ -157,5 +174,5 @@ fn run(cell: &Cell, options: &Options) -> Result<Run> {
     let began = held.first().unwrap_or_default();
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let share = held.total() as f64 / (held.total() + trace.frames(1, cell.way).total()).max(1) as f64;
-    Ok(Run { excess: held.excess(began, mbit(cell.rate)), share, time, trace })
+    Ok(Run { excess: held.excess(began, mbit(cell.rate)), share, time, trace, words })
 }
