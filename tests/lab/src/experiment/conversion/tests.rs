@@ -53,11 +53,11 @@ fn ratios_are_taken_within_a_round() {
 }
 
 #[test]
-fn more_than_a_hundredth_of_the_paper_fails_also_without_squid() {
-    let report = report(times(90.0, 160.0, 30.0), None);
+fn more_than_a_fiftieth_of_the_paper_fails_also_without_squid() {
+    let report = report(times(180.0, 320.0, 60.0), None);
     assert_eq!(
         report.failures,
-        ["paper_to_connect is 86.667, must be at least 100", "paper_to_data is 95.625, must be at least 100"]
+        ["paper_to_connect is 43.333, must be at least 50", "paper_to_data is 47.813, must be at least 50"]
     );
     assert!(!report.figures.contains_key("connect_to_squid"));
 }
