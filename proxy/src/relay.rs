@@ -1,9 +1,9 @@
 //! The byte relay of CONNECT tunnels and upgraded connections: one plain future over two legs.
 //!
 //! Each direction is a [`Pump`]; a long one goes from socket to socket by way of a [pipe](crate::pipe), unless it
-//! comes out of Multipath TCP. Buffers and pipes
-//! come from a stock of the worker and go back whenever there is nothing to move, so an idle tunnel holds none. Half-closes
-//! pass through. A leg that fails takes down only what would be written to it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
+//! comes out of Multipath TCP. Buffers and pipes come from a stock of the worker and go back whenever there is nothing to
+//! move, so an idle tunnel holds none. Half-closes pass through. A leg that fails takes down only what would be written to
+//! it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
 mod buffer;
 mod pump;

@@ -165,23 +165,7 @@ fn connection(number: u32) -> Result<Connection> {
     let port = 10_000 + u16::try_from(number)?;
     let subflow = |net: u8, kind| -> Result<Subflow> {
         let client = std::net::SocketAddr::from(([10, net, 0, 2], port));
-        Ok(Subflow {
-            flow: FourTuple::new("10.0.0.1:3128".parse()?, client)?,
-            kind: Some(kind),
-            established: true,
-            verified: true,
-            interface: None,
-            backup_by_client: false,
-            backup_by_us: false,
-            rtt: Some(Duration::from_millis(20)),
-            download: 0,
-            upload: 0,
-            sent: 0,
-            retransmitted: 0,
-            queued: Some(0),
-            heard: Some(Duration::ZERO),
-            timeouts: 0,
-        })
+        Ok(Subflow::just_begun(FourTuple::new("10.0.0.1:3128".parse()?, client)?, kind))
     };
     Ok(Connection {
         key: ConnectionKey::Ours(Token(number)),

@@ -60,7 +60,8 @@ impl Policies {
         let subflow = SubflowKey { connection: key, flow: held };
         let path = rule.paths.first().map(|path| self.rules.paths[*path].name.clone());
         let decisions = wanted(rule, subflow, path)?;
-        let subflows = vec![made_up(free, SubflowKind::Initial), made_up(held, SubflowKind::Joined)];
+        let subflows =
+            vec![Subflow::just_begun(free, SubflowKind::Initial), Subflow::just_begun(held, SubflowKind::Joined)];
         let connection = Connection {
             key,
             listener: None,
@@ -129,24 +130,4 @@ fn wanted(rule: &Rule, subflow: SubflowKey, path: Option<Arc<str>>) -> Option<De
         evidence: Vec::new(),
     };
     Some(Decisions { intents: vec![intent], ..Decisions::default() })
-}
-
-fn made_up(flow: FourTuple, kind: SubflowKind) -> Subflow {
-    Subflow {
-        flow,
-        kind: Some(kind),
-        established: true,
-        verified: true,
-        interface: None,
-        backup_by_client: false,
-        backup_by_us: false,
-        rtt: Some(Duration::from_millis(20)),
-        download: 0,
-        upload: 0,
-        sent: 0,
-        retransmitted: 0,
-        queued: Some(0),
-        heard: Some(Duration::ZERO),
-        timeouts: 0,
-    }
 }

@@ -159,23 +159,7 @@ impl World {
         let flow = FourTuple::new(SocketAddr::from(([192, 0, 2, 1], 443)), client).unwrap();
         let connection = &mut self.connections[connection];
         let kind = if connection.subflows.is_empty() { SubflowKind::Initial } else { SubflowKind::Joined };
-        connection.subflows.push(Subflow {
-            flow,
-            kind: Some(kind),
-            established: true,
-            verified: true,
-            interface: None,
-            backup_by_client: false,
-            backup_by_us: false,
-            rtt: Some(Duration::from_millis(20)),
-            download: 0,
-            upload: 0,
-            sent: 0,
-            retransmitted: 0,
-            queued: Some(0),
-            heard: Some(Duration::ZERO),
-            timeouts: 0,
-        });
+        connection.subflows.push(Subflow::just_begun(flow, kind));
         SubflowKey { connection: connection.key, flow }
     }
 

@@ -153,23 +153,7 @@ impl World {
         conn.joins += 1;
         let ours = if ip(address).is_ipv4() { "10.0.0.1:3128" } else { "[fd00::1]:3128" };
         let client = SocketAddr::new(ip(address), 40_000 + conn.joins + 10 * u16::try_from(number % 1000).unwrap());
-        conn.view.subflows.push(Subflow {
-            flow: FourTuple::new(ours.parse().unwrap(), client).unwrap(),
-            kind: Some(kind),
-            established: true,
-            verified: true,
-            interface: None,
-            backup_by_client: false,
-            backup_by_us: false,
-            rtt: Some(Duration::from_millis(20)),
-            download: 0,
-            upload: 0,
-            sent: 0,
-            retransmitted: 0,
-            queued: Some(0),
-            heard: Some(Duration::ZERO),
-            timeouts: 0,
-        });
+        conn.view.subflows.push(Subflow::just_begun(FourTuple::new(ours.parse().unwrap(), client).unwrap(), kind));
     }
 
     pub(super) fn subflow(&mut self, number: usize, address: &str) -> &mut Subflow {
