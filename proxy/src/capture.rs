@@ -40,15 +40,25 @@ const MOST: usize = 1 << 16;
 /// a connection over both would seem to arrive out of order.
 #[derive(Debug, Default)]
 pub(crate) struct Merge {
-    held: VecDeque<Held>,
+    runs: Vec<Run>,
+    held: usize,
+}
+
+/// Frames out of one ring, in the order in which they came.
+#[derive(Debug, Default)]
+struct Run {
+    frames: VecDeque<Held>,
+    /// What was captured of them, one behind the other; of the frames that are gone, up to `begin`.
+    bytes: Vec<u8>,
+    begin: usize,
 }
 
 /// A frame out of its ring.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Held {
     at: Duration,
     link: LinkType,
-    captured: Box<[u8]>,
+    captured: usize,
     wire_len: usize,
 }
 
@@ -64,22 +74,18 @@ impl Merge {
         take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
         // Of one ring alone, all frames are in order as they come.
-        let alone = rings.len() <= 1 && self.held.is_empty();
+        let alone = rings.len() <= 1 && self.held == 0;
         let mut any = false;
-        for (ring, link) in rings {
+        for (number, (ring, link)) in rings.enumerate() {
             let Some(block) = ring.next_block() else { continue };
             any = true;
             for Frame { captured, wire_len, at, .. } in block.frames() {
                 if alone {
                     take((*link, at, captured, wire_len))?;
                 } else {
-                    self.held.push_back(Held { at, link: *link, captured: captured.into(), wire_len });
+                    self.hold(number, (*link, at, captured, wire_len));
                 }
             }
-        }
-        if any {
-            // Stable, and made for runs that are sorted already.
-            self.held.make_contiguous().sort_by_key(|held| held.at);
         }
         self.release(now.saturating_sub(HOLD), take)?;
         Ok(any)
@@ -90,19 +96,49 @@ impl Merge {
         self.release(Duration::MAX, take)
     }
 
+    fn hold(&mut self, ring: usize, (link, at, captured, wire_len): Seen<'_>) {
+        if self.runs.len() <= ring {
+            self.runs.resize_with(ring + 1, Run::default);
+        }
+        let run = &mut self.runs[ring];
+        run.bytes.extend_from_slice(captured);
+        run.frames.push_back(Held { at, link, captured: captured.len(), wire_len });
+        self.held += 1;
+    }
+
     fn release<E>(&mut self, until: Duration, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
-        while let Some(Held { at, link, captured, wire_len }) = {
-            let full = self.held.len() > MOST;
-            self.held.pop_front_if(|held| full || held.at <= until)
-        } {
-            take((link, at, &captured, wire_len))?;
+        // Interfaces are few: looking at each run's first frame costs less than a heap of them.
+        while let Some((at, run)) =
+            self.runs.iter_mut().filter_map(|run| Some((run.frames.front()?.at, run))).min_by_key(|(at, _)| *at)
+        {
+            if at > until && self.held <= MOST {
+                break;
+            }
+            self.held -= 1;
+            run.pop(take)?;
         }
         Ok(())
     }
 
     /// How long to wait for frames at most, so that those held are not kept waiting.
     pub(crate) fn wait(&self, most: Duration) -> Duration {
-        if self.held.is_empty() { most } else { most.min(HOLD) }
+        if self.held == 0 { most } else { most.min(HOLD) }
+    }
+}
+
+impl Run {
+    /// Hands on its first frame.
+    fn pop<E>(&mut self, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
+        let Some(Held { at, link, captured, wire_len }) = self.frames.pop_front() else { return Ok(()) };
+        let end = self.begin + captured;
+        let taken = take((link, at, &self.bytes[self.begin..end], wire_len));
+        self.begin = end;
+        // Moved together once more than half of it is gone: each byte is moved once on average.
+        if self.begin > self.bytes.len() / 2 {
+            self.bytes.drain(..self.begin);
+            self.begin = 0;
+        }
+        taken
     }
 }
 

@@ -214,6 +214,12 @@ impl Registry {
         Self { next: AtomicU64::new(0), living: Mutex::default(), steered: Steered::new(), teller }
     }
 
+    /// Whether somebody who steers is told of the sessions.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.teller.is_heard()
+    }
+
     /// Enters a session; it leaves when the returned value is dropped.
     pub fn enter(
         self: &Arc<Self>,

@@ -97,7 +97,9 @@ impl Mend {
             Self::Now(key, value) => format!("sysctl -w {}", assignment(key, value)),
             Self::Descriptors { count, options } => {
                 let options = spelt(options);
-                format!("anabranch edge setup --apply{options}  # LimitNOFILE={count}; a shell: ulimit -Hn {count}")
+                format!(
+                    "anabranch edge setup --apply{options}  # LimitNOFILE={count}; a shell: ulimit -Hn {count}, or a lower limits.connections"
+                )
             }
             Self::Command(line) => line.clone(),
         }

@@ -38,6 +38,9 @@ fn words(status: &Value) -> String {
         writeln!(out, "  {name}: {address} over {}", text(&listener["transport"])).unwrap_or_default();
     }
     let witnesses = &status["witnesses"];
+    if witnesses.is_null() && status["steered"] == Value::Bool(false) {
+        out += "  nobody steers: no process of the role \"steer\" is linked to this one\n";
+    }
     if !witnesses.is_null() {
         let kernel = witnesses["kernel"]
             .as_str()
@@ -71,6 +74,19 @@ fn counted(count: &Value, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_without_who_steers_says_so() {
+        let of = |steered: bool, witnesses: Value| {
+            words(
+                &serde_json::json!({"version": "1", "pid": 7, "sessions": 0, "draining": false, "steered": steered, "witnesses": witnesses}),
+            )
+        };
+        assert!(of(false, Value::Null).contains("nobody steers"), "{}", of(false, Value::Null));
+        assert!(!of(true, Value::Null).contains("nobody steers"));
+        // The process that steers has no sessions of its own that anybody would be told of.
+        assert!(!of(false, serde_json::json!({"kernel": null})).contains("nobody steers"));
+    }
 
     #[test]
     fn one_is_told_as_one() {

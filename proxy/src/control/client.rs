@@ -16,7 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A question that got no answer.
 #[derive(Debug, Error)]
 pub enum AskError {
-    /// Nobody listens, or we may not ask.
+    /// We may not ask.
+    #[error("this user may not ask the anabranch on {}: be root, or a member of its control.group", .path.display())]
+    Denied {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nobody listens.
     #[error("no anabranch answers on {}: is it running, and as whom? (--socket names another)", .path.display())]
     Connect {
         /// The socket.
@@ -59,8 +68,7 @@ pub async fn ask(socket: &Path, method: Method, what: &str, body: Bytes) -> Resu
 
 async fn talk(socket: &Path, method: Method, what: &str, body: Bytes) -> Result<Bytes, AskError> {
     let broke_off = |source| AskError::Talk { path: socket.to_owned(), source };
-    let stream =
-        UnixStream::connect(socket).await.map_err(|source| AskError::Connect { path: socket.to_owned(), source })?;
+    let stream = UnixStream::connect(socket).await.map_err(|source| refused(socket.to_owned(), source))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
     tokio::spawn(connection);
@@ -78,7 +86,28 @@ async fn talk(socket: &Path, method: Method, what: &str, body: Bytes) -> Result<
     Err(AskError::Refused { path: socket.to_owned(), status, text })
 }
 
+fn refused(path: PathBuf, source: std::io::Error) -> AskError {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => AskError::Denied { path, source },
+        _ => AskError::Connect { path, source },
+    }
+}
+
 /// The text without what would steer a terminal.
 fn printable(text: &str) -> String {
     text.trim().chars().map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_ask_is_told_apart_from_where_nobody_answers() {
+        let said = |kind| refused(PathBuf::from("/run/x.sock"), Error::from(kind)).to_string();
+        assert!(said(ErrorKind::PermissionDenied).contains("control.group"));
+        assert!(said(ErrorKind::NotFound).contains("is it running"));
+    }
 }

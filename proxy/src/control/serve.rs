@@ -97,6 +97,8 @@ struct Status {
     sessions: usize,
     draining: bool,
     counters: BTreeMap<String, u64>,
+    /// Whether somebody who steers, in this process or another, is told of the sessions.
+    steered: bool,
     /// How the witnesses are, where this process has the steering side.
     witnesses: Option<Witnesses>,
 }
@@ -154,6 +156,7 @@ fn status(desk: &Desk) -> Status {
         sessions: desk.subject.shared.registry.len(),
         draining: desk.subject.shared.draining.is_cancelled(),
         counters: counters(&desk.subject.families),
+        steered: desk.subject.shared.registry.is_followed(),
         witnesses: desk.subject.steer.as_ref().map(|steer| steer.witnesses()),
     }
 }

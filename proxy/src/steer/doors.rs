@@ -137,6 +137,11 @@ impl Doors {
         }
     }
 
+    /// Whether what holds subflows to rates was opened, or tried.
+    pub(super) const fn shapes(&self) -> bool {
+        self.shaping.is_some()
+    }
+
     /// What cannot be done, and why.
     pub(super) fn cannot(&self) -> Vec<String> {
         let shaping = self.shaping.as_ref();

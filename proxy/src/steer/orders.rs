@@ -39,9 +39,14 @@ pub enum Refused {
     #[error("nothing was applied: {0}")]
     Closed(String),
     /// There is no such thing.
-    #[error("no connection, subflow or client \"{0}\" lives; `anabranch connections` lists those that do")]
+    #[error(
+        "no Multipath TCP connection, subflow or client \"{0}\" lives; `anabranch connections` lists those that do, and what is plain TCP, and why"
+    )]
     Unknown(String),
 }
+
+/// When a connection began whose subflows cannot be demoted, and what helps those to come.
+const ANOTHER: &str = "before the userspace path manager was in force (steering.path_manager = \"userspace\" has it from this process's start on)";
 
 /// An answer, or why there is none.
 pub type Answered = Result<Answer, Refused>;
@@ -85,9 +90,7 @@ impl Engine<'_> {
             text += "steering.mode = \"observe\": decided and logged, nothing is done\n";
         }
         let cannot = self.cannot();
-        for reason in &cannot {
-            text += &format!("not possible here: {reason}\n");
-        }
+        text += &impossible(&cannot);
         Answer { text, values: json!({ "policies": lines, "mode": self.steering.mode.as_str(), "cannot": cannot }) }
     }
 
@@ -100,12 +103,8 @@ impl Engine<'_> {
         };
         let undemotable = match self.planner.undemotable() {
             0 => None,
-            1 => Some("demote in 1 of the connections: it began under another path manager (steering.path_manager = \"userspace\" is there from \
-                       the start)".to_owned()),
-            count => Some(format!(
-                "demote in {count} of the connections: they began under another path manager (steering.path_manager = \"userspace\" \
-                 is there from the start)"
-            )),
+            1 => Some(format!("demote in 1 of the connections: it began {ANOTHER}")),
+            count => Some(format!("demote in {count} of the connections: they began {ANOTHER}")),
         };
         doors.into_iter().chain(self.ledger.why.clone()).chain(undemotable).collect()
     }
@@ -121,13 +120,23 @@ impl Engine<'_> {
         // Who is told that it is in force may connect at once.
         self.tick();
         let lines = self.policies.lines();
-        let text = match lines.len() {
+        let mut text = match lines.len() {
             0 => "no policy is in force; everything was taken back".to_owned(),
             1 => "1 policy is in force".to_owned(),
             count => format!("{count} policies are in force"),
         };
+        let mut cannot = self.cannot();
+        if let Some((count, why)) = self.planner.failing() {
+            let subflows = if count == 1 { "subflow" } else { "subflows" };
+            cannot.push(format!(
+                "what is wanted of {count} {subflows}, so far: {why} (`anabranch policy list` has what becomes of it)"
+            ));
+        }
+        if !lines.is_empty() && !cannot.is_empty() {
+            text += &format!("\n{}", impossible(&cannot).trim_end());
+        }
         tracing::info!(policies = lines.len(), "policies were replaced over the control socket");
-        Ok(Answer { text, values: json!({ "policies": lines }) })
+        Ok(Answer { text, values: json!({ "policies": lines, "cannot": cannot }) })
     }
 
     fn rehearse(&mut self, rules: Option<Rules>) -> Answer {
@@ -161,17 +170,25 @@ impl Engine<'_> {
         for prospect in &prospects {
             text += &format!("\n{prospect}");
         }
+        let cannot = self.cannot();
+        text += &impossible(&cannot);
         let wants: Vec<_> = decisions.intents.iter().map(|intent| {
             json!({ "connection": intent.subflow.connection, "flow": intent.subflow.flow, "policy": intent.policy, "path": intent.path,
                 "subscriber": intent.subscriber, "wants": intent.hold.to_string(), "evidence": intent.evidence })
         }).collect();
-        Answer { text, values: json!({ "intents": wants, "commands": lines, "prospects": prospects }) }
+        Answer {
+            text,
+            values: json!({ "intents": wants, "commands": lines, "prospects": prospects, "cannot": cannot }),
+        }
     }
 
-    /// What could be done: what can be done, or where nothing is open yet, all there is.
+    /// What could be done: what can be done, and of what is not open yet, all there is.
     fn possible(&self) -> Abilities {
         let all = Abilities { demote: true, pace: true, cap: true, proxy: true };
-        self.doors.as_ref().map_or(all, |doors| doors.abilities(self.desk))
+        self.doors.as_ref().map_or(all, |doors| {
+            let now = doors.abilities(self.desk);
+            if doors.shapes() { now } else { Abilities { pace: true, cap: true, ..now } }
+        })
     }
 
     fn explain(&mut self, what: &str) -> Answered {
@@ -191,4 +208,9 @@ impl Engine<'_> {
         let text: Vec<_> = explained.iter().map(ToString::to_string).collect();
         Ok(Answer { text: text.join("\n"), values: json!({ "subflows": explained }) })
     }
+}
+
+/// What cannot be done, for people: a line each.
+fn impossible(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("not possible here: {reason}\n")).collect()
 }

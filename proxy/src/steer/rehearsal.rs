@@ -28,12 +28,12 @@ pub(super) fn rehearse(abilities: Abilities, settings: Settings, view: &View, de
         for op in planner.plan(&view, decisions) {
             planner.on_done(&op, Ok(()), view.at);
             pretend(&mut view, &op);
-            // Leases are renewed as time goes by; that is nothing new.
+            // Leases are renewed as time goes by, and what is let in for moments goes to and fro; that is nothing new.
             let renewal = match &op {
                 Op::Put { subflow, direction, .. } => !puts.insert((*subflow, *direction)),
                 _ => false,
             };
-            if !renewal {
+            if !renewal && !said.contains(&op) {
                 said.push(op);
             }
         }

@@ -117,6 +117,14 @@ impl Planner {
         .collect()
     }
 
+    /// Subflows of which something has failed up to now, and what of one of them: the first thing to know of policies just applied.
+    #[must_use]
+    pub fn failing(&self) -> Option<(usize, String)> {
+        let mut failing = self.subflows.values().filter_map(|subflow| subflow.failures().next());
+        let first = failing.next()?;
+        Some((1 + failing.count(), first))
+    }
+
     /// Connections whose subflows' priorities cannot be changed.
     #[must_use]
     pub fn undemotable(&self) -> usize {
@@ -220,7 +228,8 @@ impl fmt::Display for Explanation {
         writeln!(f, "subflow {} of connection {}", self.flow, self.connection)?;
         let or = |word: &Option<Words>| word.as_deref().unwrap_or("-").to_owned();
         match &self.policy {
-            None => writeln!(f, "  no policy wants anything of it")?,
+            None if self.totals.is_empty() => writeln!(f, "  no policy wants anything of it")?,
+            None => writeln!(f, "  no policy wants anything of it alone")?,
             Some(policy) => {
                 writeln!(f, "  path {}, subscriber {}", or(&self.path), or(&self.subscriber))?;
                 let kind = if self.contract { "a contract" } else { "steers" };

@@ -61,7 +61,10 @@ impl Planner {
         };
         if let Some(subflow) = self.subflows.get_mut(&key) {
             let until = subflow.failed(op, failure.message, now);
+            let given_up =
+                subflow.has_just_given_up(op).map(|why| format!("{key}: {} cannot be done: {why}", op.as_str()));
             self.due(until);
+            given_up.into_iter().for_each(|words| self.say(words));
         }
     }
 

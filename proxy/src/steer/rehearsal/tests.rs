@@ -78,3 +78,10 @@ fn what_cannot_be_done_has_no_lines() {
     let text = said(&policy("slow", SLOW), Abilities { demote: false, pace: false, ..ALL }, true);
     assert_order(&text, &["such as #0 192.0.2.1:3128 > 10.2.0.1:50000", "tc class", "nft 'add element"]);
 }
+
+#[test]
+fn what_goes_to_and_fro_is_said_once() {
+    let text = said(&policy("slow", SLOW), Abilities { pace: false, ..ALL }, false);
+    let lines = |end: &str| text.lines().filter(|line| line.ends_with(end)).count();
+    assert_eq!((lines(": backup"), lines(": nobackup")), (1, 1), "{text}");
+}

@@ -62,6 +62,11 @@ impl Subflow {
         until
     }
 
+    /// Why an operation that has just failed counts as one that cannot be done from now on: said once.
+    pub(in crate::plan) fn has_just_given_up(&self, op: &Op) -> Option<&str> {
+        self.failed.get(op.as_str()).filter(|failed| failed.count == TRIES).map(|failed| failed.message.as_str())
+    }
+
     /// The kernel says that it is not there: nothing of what was done to it is, and nothing is done for a while.
     pub(in crate::plan) fn vanish(&mut self, now: Duration) -> [(Direction, Option<Put>); 2] {
         (self.demoted, self.paced, self.duty, self.eases) = (None, None, None, false);

@@ -154,8 +154,17 @@ fn a_connection_that_refuses_priorities_is_eased() {
     world.run(seconds(1));
     world.fates.insert("demote", Fate::Fails);
     world.wants[0] = steer(Wanted::Rate(2));
+    assert_eq!(world.planner.failing(), None);
+    world.turn();
+    let failing = world.planner.failing();
+    assert!(
+        failing.as_ref().is_some_and(|(count, why)| *count == 1 && why.contains("demote failed once")),
+        "{failing:?}"
+    );
     world.run(seconds(6));
     assert_eq!(world.said("demote"), 4);
+    let said: Vec<_> = world.planner.take_changes().iter().map(ToString::to_string).collect();
+    assert_eq!(said.iter().filter(|change| change.contains("demote cannot be done")).count(), 1, "{said:?}");
     assert_eq!(world.kernel.paced[&subflows[0]], 1_880_000);
     assert_eq!(world.rate(subflows[0], seconds(1)), 1);
     assert!(world.planner.explain(subflows[0]).but.iter().any(|but| but.contains("priority")));

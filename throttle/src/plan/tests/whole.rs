@@ -51,6 +51,7 @@ fn a_total_is_explained_with_its_policy() {
     world.apply(&ops);
     let words = world.planner.explain(key).to_string();
     assert!(words.contains("at most 5 Mbit/s of download in all") && words.contains(&*policy), "{words}");
+    assert!(words.contains("no policy wants anything of it alone"), "{words}");
     assert!(!world.planner.explain(other).to_string().contains("in all"));
 }
 
