@@ -56,6 +56,9 @@ struct Run {
 /// A frame out of its ring.
 #[derive(Debug, Clone, Copy)]
 struct Held {
+    /// What orders it among those of other rings: when it was seen, and never later than when it was taken, for the clock may have been
+    /// set back meanwhile.
+    turn: Duration,
     at: Duration,
     link: LinkType,
     captured: usize,
@@ -66,24 +69,24 @@ struct Held {
 pub(crate) type Seen<'a> = (LinkType, Duration, &'a [u8], usize);
 
 impl Merge {
-    /// Takes one block of each ring, and hands on the frames that nothing older can come before; whether there was any block.
+    /// Takes one block of each ring that there is, and hands on the frames that nothing older can come before; whether there was any block.
     pub(crate) fn take<'r, E>(
         &mut self,
-        rings: impl ExactSizeIterator<Item = &'r mut (PacketRing, LinkType)>,
+        rings: impl ExactSizeIterator<Item = Option<&'r mut (PacketRing, LinkType)>>,
         now: Duration,
         take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
         // Of one ring alone, all frames are in order as they come.
         let alone = rings.len() <= 1 && self.held == 0;
         let mut any = false;
-        for (number, (ring, link)) in rings.enumerate() {
-            let Some(block) = ring.next_block() else { continue };
+        for (number, ring) in rings.enumerate() {
+            let Some((block, link)) = ring.and_then(|(ring, link)| Some((ring.next_block()?, *link))) else { continue };
             any = true;
             for Frame { captured, wire_len, at, .. } in block.frames() {
                 if alone {
-                    take((*link, at, captured, wire_len))?;
+                    take((link, at, captured, wire_len))?;
                 } else {
-                    self.hold(number, (*link, at, captured, wire_len));
+                    self.hold(number, now, (link, at, captured, wire_len));
                 }
             }
         }
@@ -96,22 +99,22 @@ impl Merge {
         self.release(Duration::MAX, take)
     }
 
-    fn hold(&mut self, ring: usize, (link, at, captured, wire_len): Seen<'_>) {
+    fn hold(&mut self, ring: usize, now: Duration, (link, at, captured, wire_len): Seen<'_>) {
         if self.runs.len() <= ring {
             self.runs.resize_with(ring + 1, Run::default);
         }
         let run = &mut self.runs[ring];
         run.bytes.extend_from_slice(captured);
-        run.frames.push_back(Held { at, link, captured: captured.len(), wire_len });
+        run.frames.push_back(Held { turn: at.min(now), at, link, captured: captured.len(), wire_len });
         self.held += 1;
     }
 
     fn release<E>(&mut self, until: Duration, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
         // Interfaces are few: looking at each run's first frame costs less than a heap of them.
-        while let Some((at, run)) =
-            self.runs.iter_mut().filter_map(|run| Some((run.frames.front()?.at, run))).min_by_key(|(at, _)| *at)
+        while let Some((turn, run)) =
+            self.runs.iter_mut().filter_map(|run| Some((run.frames.front()?.turn, run))).min_by_key(|(turn, _)| *turn)
         {
-            if at > until && self.held <= MOST {
+            if turn > until && self.held <= MOST {
                 break;
             }
             self.held -= 1;
@@ -129,7 +132,7 @@ impl Merge {
 impl Run {
     /// Hands on its first frame.
     fn pop<E>(&mut self, take: &mut dyn FnMut(Seen<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Some(Held { at, link, captured, wire_len }) = self.frames.pop_front() else { return Ok(()) };
+        let Some(Held { at, link, captured, wire_len, .. }) = self.frames.pop_front() else { return Ok(()) };
         let end = self.begin + captured;
         let taken = take((link, at, &self.bytes[self.begin..end], wire_len));
         self.begin = end;

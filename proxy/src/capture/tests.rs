@@ -3,13 +3,14 @@ use std::convert::Infallible;
 use super::*;
 
 fn hold(merge: &mut Merge, ring: usize, at: u64, bytes: &[u8]) {
-    merge.hold(ring, (LinkType::Ethernet, Duration::from_millis(at), bytes, bytes.len()));
+    let at = Duration::from_millis(at);
+    merge.hold(ring, at, (LinkType::Ethernet, at, bytes, bytes.len()));
 }
 
 /// What is handed on at a time, by its first bytes.
 fn released(merge: &mut Merge, now: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let none: [&mut (PacketRing, LinkType); 0] = [];
+    let none: [Option<&mut (PacketRing, LinkType)>; 0] = [];
     let mut take = |(_, _, captured, _): Seen<'_>| -> Result<(), Infallible> {
         bytes.extend_from_slice(captured);
         Ok(())
@@ -48,18 +49,24 @@ fn what_is_too_much_goes_on_at_once() {
 #[test]
 fn frames_of_several_rings_are_handed_on_in_the_order_of_time_with_their_own_bytes() {
     let mut merge = Merge::default();
-    let mut wanted = Vec::new();
     for round in 0..50_u8 {
-        for at in 0..6_u64 {
-            // Two rings in turn, frames of different lengths, the second ring's blocks later than the first's.
-            let frame = vec![round.wrapping_mul(6).wrapping_add(u8::try_from(at).unwrap()); usize::from(round % 5) + 1];
-            wanted.extend_from_slice(&frame);
-            let ring = usize::try_from(at % 2).unwrap();
-            hold(&mut merge, ring, 1_000 + u64::from(round) * 10 + at, &frame);
+        // A block of each ring, of frames of different lengths.
+        let frame = |at: u8| vec![round.wrapping_mul(6).wrapping_add(at); usize::from((round + at) % 5) + 1];
+        let begin = 1_000 + u64::from(round) * 10;
+        for at in [0, 2, 4, 1, 3, 5] {
+            hold(&mut merge, usize::from(at % 2), begin + u64::from(at), &frame(at));
         }
-        let got = released(&mut merge, 1_000 + u64::from(round) * 10 + 5 + 40);
-        assert_eq!(got, wanted, "round {round}");
-        wanted.clear();
+        let wanted: Vec<u8> = (0..6).flat_map(frame).collect();
+        assert_eq!(released(&mut merge, begin + 5 + 40), wanted, "round {round}");
     }
     assert!(merge.runs.iter().all(|run| run.bytes.is_empty()), "nothing is kept of what is gone");
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nobody_up() {
+    let mut merge = Merge::default();
+    let frame = |at: u64, byte: &'static [u8]| (LinkType::Ethernet, Duration::from_millis(at), byte, 1);
+    merge.hold(0, Duration::from_millis(1_000), frame(9_000, &[1]));
+    merge.hold(0, Duration::from_millis(1_001), frame(1_001, &[2]));
+    assert_eq!(released(&mut merge, 1_041), [1, 2]);
 }

@@ -129,7 +129,7 @@ impl Engine<'_> {
         if let Some((count, why)) = self.planner.failing() {
             let subflows = if count == 1 { "subflow" } else { "subflows" };
             cannot.push(format!(
-                "what is wanted of {count} {subflows}, so far: {why} (`anabranch policy list` has what becomes of it)"
+                "what is wanted of {count} {subflows}, so far: {why} (`anabranch policy explain` has what becomes of it)"
             ));
         }
         if !lines.is_empty() && !cannot.is_empty() {

@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_millis(100);
 /// Every operation from now until the decisions are carried out.
 pub(super) fn rehearse(abilities: Abilities, settings: Settings, view: &View, decisions: &Decisions) -> Vec<Op> {
     let mut planner = Planner::new(abilities, settings);
-    let (mut view, mut said, mut puts) = (view.clone(), Vec::new(), HashSet::new());
+    let (mut view, mut said, mut puts, mut priorities) = (view.clone(), Vec::new(), HashSet::new(), HashSet::new());
     for _ in 0..TURNS {
         for op in planner.plan(&view, decisions) {
             planner.on_done(&op, Ok(()), view.at);
@@ -31,9 +31,11 @@ pub(super) fn rehearse(abilities: Abilities, settings: Settings, view: &View, de
             // Leases are renewed as time goes by, and what is let in for moments goes to and fro; that is nothing new.
             let renewal = match &op {
                 Op::Put { subflow, direction, .. } => !puts.insert((*subflow, *direction)),
+                Op::Demote(subflow) => !priorities.insert((*subflow, true)),
+                Op::Promote(subflow) => !priorities.insert((*subflow, false)),
                 _ => false,
             };
-            if !renewal && !said.contains(&op) {
+            if !renewal {
                 said.push(op);
             }
         }

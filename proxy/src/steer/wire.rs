@@ -62,8 +62,8 @@ pub(super) fn run(interfaces: &[IfaceName], desk: &Desk, stop: &AtomicBool) {
             return;
         }
         for _ in 0..TURN {
-            let rings: Vec<_> = watches.iter_mut().filter_map(|watch| watch.ring.as_mut()).collect();
-            let taken = merge.take(rings.into_iter(), now(), &mut |seen| observe(&mut tracker, seen));
+            let rings = watches.iter_mut().map(|watch| watch.ring.as_mut());
+            let taken = merge.take(rings, now(), &mut |seen| observe(&mut tracker, seen));
             if !taken.unwrap_or(false) {
                 break;
             }

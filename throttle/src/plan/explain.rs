@@ -117,10 +117,11 @@ impl Planner {
         .collect()
     }
 
-    /// Subflows of which something has failed up to now, and what of one of them: the first thing to know of policies just applied.
+    /// Subflows of which something has failed that may still come about, and what of one of them: the first thing to know of policies
+    /// just applied.
     #[must_use]
     pub fn failing(&self) -> Option<(usize, String)> {
-        let mut failing = self.subflows.values().filter_map(|subflow| subflow.failures().next());
+        let mut failing = self.subflows.values().filter_map(Subflow::fails);
         let first = failing.next()?;
         Some((1 + failing.count(), first))
     }

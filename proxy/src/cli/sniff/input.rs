@@ -83,7 +83,7 @@ pub(super) fn watch(interfaces: &[String], mut printer: Printer, write: Option<&
         let sockets: Vec<&PacketRing> = rings.iter().map(|(ring, _)| ring).collect();
         wait_readable(&sockets, merge.wait(BEAT)).map_err(|source| SniffError::Os { what: "poll", source })?;
         for _ in 0..TURN {
-            if !merge.take(rings.iter_mut(), crate::steer::now(), &mut |seen| take(&mut printer, seen))? {
+            if !merge.take(rings.iter_mut().map(Some), crate::steer::now(), &mut |seen| take(&mut printer, seen))? {
                 break;
             }
         }

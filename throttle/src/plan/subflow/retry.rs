@@ -62,9 +62,16 @@ impl Subflow {
         until
     }
 
-    /// Why an operation that has just failed counts as one that cannot be done from now on: said once.
+    /// Why an operation that has just failed is given up for another rung: said once. What has no other rung is tried again for ever.
     pub(in crate::plan) fn has_just_given_up(&self, op: &Op) -> Option<&str> {
-        self.failed.get(op.as_str()).filter(|failed| failed.count == TRIES).map(|failed| failed.message.as_str())
+        let failed = self.failed.get(op.as_str()).filter(|failed| failed.count == TRIES)?;
+        matches!(op, Op::Demote(_) | Op::Pace { .. }).then_some(failed.message.as_str())
+    }
+
+    /// What has failed, and may still come about, in words.
+    pub(in crate::plan) fn fails(&self) -> Option<String> {
+        let (op, failed) = self.failed.iter().find(|(_, failed)| failed.count < TRIES)?;
+        Some(format!("{op} failed {}: {}", times(failed.count), failed.message))
     }
 
     /// The kernel says that it is not there: nothing of what was done to it is, and nothing is done for a while.

@@ -163,6 +163,7 @@ fn a_connection_that_refuses_priorities_is_eased() {
     );
     world.run(seconds(6));
     assert_eq!(world.said("demote"), 4);
+    assert_eq!(world.planner.failing(), None, "it is given up");
     let said: Vec<_> = world.planner.take_changes().iter().map(ToString::to_string).collect();
     assert_eq!(said.iter().filter(|change| change.contains("demote cannot be done")).count(), 1, "{said:?}");
     assert_eq!(world.kernel.paced[&subflows[0]], 1_880_000);
