@@ -42,7 +42,8 @@ pub(super) fn rehearse(abilities: Abilities, settings: Settings, view: &View, de
         view.at += STEP;
         view.connections.iter_mut().flat_map(|connection| &mut connection.subflows).for_each(|subflow| {
             if subflow.backup_by_us {
-                subflow.queued = Some(0);
+                // It has sent what it held, and its client answers whoever asks.
+                (subflow.queued, subflow.heard) = (Some(0), Some(Duration::ZERO));
             }
         });
     }
