@@ -22,6 +22,12 @@ pub(super) struct Failed {
     message: String,
 }
 
+impl Failed {
+    fn words(&self, op: &str) -> String {
+        format!("{op} failed {}: {}", times(self.count), self.message)
+    }
+}
+
 impl Subflow {
     /// Why an operation cannot be done, if it has failed too often.
     pub(in crate::plan) fn cannot(&self, op: &str) -> Option<&str> {
@@ -30,7 +36,7 @@ impl Subflow {
 
     /// Everything that failed, in words.
     pub(in crate::plan) fn failures(&self) -> impl Iterator<Item = String> {
-        self.failed.iter().map(|(op, failed)| format!("{op} failed {}: {}", times(failed.count), failed.message))
+        self.failed.iter().map(|(op, failed)| failed.words(op))
     }
 
     /// Until when an operation is not tried again.
@@ -70,8 +76,7 @@ impl Subflow {
 
     /// What has failed, and may still come about, in words.
     pub(in crate::plan) fn fails(&self) -> Option<String> {
-        let (op, failed) = self.failed.iter().find(|(_, failed)| failed.count < TRIES)?;
-        Some(format!("{op} failed {}: {}", times(failed.count), failed.message))
+        self.failed.iter().find(|(_, failed)| failed.count < TRIES).map(|(op, failed)| failed.words(op))
     }
 
     /// The kernel says that it is not there: nothing of what was done to it is, and nothing is done for a while.
