@@ -85,3 +85,16 @@ fn what_goes_to_and_fro_is_said_once() {
     let lines = |end: &str| text.lines().filter(|line| line.ends_with(end)).count();
     assert_eq!((lines(": backup"), lines(": nobackup")), (1, 1), "{text}");
 }
+
+#[test]
+fn what_was_a_backup_for_long_is_let_in_at_its_rate() {
+    let config =
+        anabranch_config::parse(&format!("{LTE}{}", policy("slow", SLOW)), std::path::Path::new("test")).unwrap();
+    let mut policies = Policies::new(Rules::from(&config));
+    policies.decide(&View { at: AT, connections: Vec::new() });
+    let mut example = policies.example("slow", Made::Ours, AT).unwrap();
+    let held = &mut example.view.connections[0].subflows[1];
+    (held.backup_by_us, held.sent, held.heard) = (true, 1_000_000, Some(Duration::from_secs(30)));
+    let ops = rehearse(ALL, engine::settings(&config.steering, false), &example.view, &example.decisions);
+    assert_eq!(ops.last(), Some(&Op::Promote(example.subflow)), "{ops:?}");
+}
