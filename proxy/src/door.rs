@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{self, ServerConfig};
 use crate::http::authority::Target;
 use crate::http::credentials::Credentials;
 pub use crate::http::credentials::CredentialsError;
+use crate::http::via::Pseudonym;
 use crate::origin::connect::{Connector, Sources};
 use crate::origin::guard::Guard;
 use crate::origin::own::Outgoing;
@@ -31,7 +32,7 @@ pub struct Door {
     /// Dials its origins.
     pub connector: Connector,
     /// Our name in `Via` and `Proxy-Status`: the configured one, made unique so that a loop is told from a chain.
-    pub(crate) pseudonym: String,
+    pub(crate) pseudonym: Pseudonym,
     /// Counts doors: connections kept under older rules are not used again.
     generation: u64,
     pub(crate) tls: Option<TlsAcceptor>,
@@ -137,7 +138,8 @@ impl Hinges {
             let credentials =
                 credentials.map_err(|source| DoorError::Credentials { listener: listener.name.to_string(), source })?;
             let tls = listener.tls.as_ref().map(|tls| acceptor(&listener.name, tls)).transpose()?;
-            let pseudonym = format!("{}-{:08x}", config.http.pseudonym, self.instance);
+            let pseudonym = Pseudonym::new(format!("{}-{:08x}", config.http.pseudonym, self.instance))
+                .expect("the configured name is a token");
             let (config, listener) = (config.clone(), listener.clone());
             Ok(Arc::new(Door { config, listener, connector, pseudonym, generation, tls, credentials }))
         };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anabranch_config::{Access, LogFormat};
-use http::{HeaderMap, Response};
+use http::Response;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tracing_appender::non_blocking::NonBlocking;
 
 use crate::arrival::Fallback;
 use crate::http::body::ReplyBody;
-use crate::http::refusal::Refusal;
+use crate::http::refusal::{Accepted, Refusal};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::session::Session;
@@ -59,7 +59,6 @@ pub struct Record {
     log: AccessLog,
     access: Access,
     started: Instant,
-    wall: SystemTime,
     method: String,
     target: String,
     /// Path and query, told only by `access = "full"`.
@@ -90,7 +89,7 @@ impl Record {
         metrics: &Arc<Metrics>,
         log: &AccessLog,
         access: Access,
-        (method, target, path): (&str, String, Option<String>),
+        (method, target, path): (String, String, Option<String>),
     ) -> Self {
         session.requests.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -99,8 +98,7 @@ impl Record {
             log: log.clone(),
             access,
             started: Instant::now(),
-            wall: SystemTime::now(),
-            method: bounded(method.to_owned()),
+            method: bounded(method),
             target: bounded(target),
             path: path.map(bounded),
             origin: None,
@@ -126,10 +124,10 @@ impl Record {
     }
 
     /// Notes a refusal and makes its response.
-    pub(crate) fn refuse(&mut self, refusal: &Refusal, accept: &HeaderMap, pseudonym: &str) -> Response<ReplyBody> {
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, accepted: &Accepted, pseudonym: &str) -> Response<ReplyBody> {
         self.outcome = Outcome::Refused(refusal.error);
         self.answer(refusal.status.as_u16());
-        refusal.response(accept, pseudonym)
+        refusal.response(accepted, pseudonym)
     }
 
     /// Notes that the answer (or the open tunnel) is there.
@@ -162,8 +160,10 @@ impl Drop for Record {
 impl Record {
     fn fields(&mut self, (bytes_to_origin, bytes_to_client): (u64, u64)) -> Fields {
         let facts = self.session.facts();
+        let took = self.started.elapsed();
+        let began = SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH);
         Fields {
-            time: humantime::format_rfc3339_micros(self.wall).to_string(),
+            time: humantime::format_rfc3339_micros(began).to_string(),
             session: self.session.id,
             listener: self.session.listener.to_shared(),
             client: self.session.client,
@@ -180,7 +180,7 @@ impl Record {
             dns_us: self.dns.map(micros),
             connect_us: self.connect.map(micros),
             answered_us: self.answered.map(micros),
-            total_us: micros(self.started.elapsed()),
+            total_us: micros(took),
             mptcp: facts.fallback.map_or("yes", Fallback::as_label),
             subflows: facts.subflows,
             token: facts.token.map(|token| format!("{token:08x}")),

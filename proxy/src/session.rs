@@ -82,7 +82,7 @@ impl Session {
             return;
         }
         if !known {
-            (now.asked, now.name) = (Some(target.clone()), Some(target.to_string().into()));
+            (now.asked, now.name) = (Some(target.clone()), None);
         }
         now.address = address;
         drop(now);
@@ -121,8 +121,8 @@ impl Session {
 
     fn as_told(&self, token: Token) -> SessionFacts {
         let (origin, destination) = {
-            let target = self.target.lock();
-            (target.name.clone(), target.address)
+            let mut target = self.target.lock();
+            (target.name().cloned(), target.address)
         };
         SessionFacts {
             session: self.id,
@@ -150,7 +150,7 @@ impl Session {
             listener: self.listener.to_string(),
             client: self.client,
             subscriber: self.subscriber().map(|name| name.to_string()),
-            origin: self.target.lock().name.as_ref().map(ToString::to_string),
+            origin: self.target.lock().name().map(ToString::to_string),
             age_seconds: self.started.elapsed().as_secs(),
             requests: self.requests.load(Ordering::Relaxed),
             mptcp: facts.fallback.is_none(),
@@ -167,9 +167,18 @@ impl Session {
 #[derive(Debug, Default)]
 struct Target {
     asked: Option<authority::Target>,
-    /// The same in words.
+    /// The same in words, once somebody has asked.
     name: Option<Arc<str>>,
     address: Option<SocketAddr>,
+}
+
+impl Target {
+    fn name(&mut self) -> Option<&Arc<str>> {
+        if self.name.is_none() {
+            self.name = self.asked.as_ref().map(|asked| asked.to_string().into());
+        }
+        self.name.as_ref()
+    }
 }
 
 /// One living session, as the control socket tells it.

@@ -182,6 +182,21 @@ impl Target {
         Ok(Self { host: Host::parse(host)?, port })
     }
 
+    /// Whether that is just what [`Target::host_header`] would make: then it can stay.
+    pub fn is_spelt(&self, host: &HeaderValue, default_port: u16) -> bool {
+        let Ok((host, port)) = host.to_str().map_err(|_| BadAuthority::Character).and_then(split) else { return false };
+        let port = match port {
+            None => self.port.get() == default_port,
+            Some(digits) => self.port.get() != default_port && parse_port(digits) == Ok(self.port),
+        };
+        port && match &self.host {
+            Host::Name(name) => name.as_str() == host,
+            // An IPv4 address has one spelling.
+            Host::V4(address) => host.parse() == Ok(*address),
+            Host::V6(_) => false,
+        }
+    }
+
     /// The value of `Host` for a request to this target.
     ///
     /// Shape:   `host`, or `host:port` where the port is not `default_port`.

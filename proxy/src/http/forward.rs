@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::uri::{Parts as UriParts, PathAndQuery};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -22,8 +22,9 @@ use super::body::{ReplyBody, RequestBody};
 use super::connect::{Server, Tunnel, connect};
 use super::expect::{Gate, expects_continue};
 use super::fields::{self, Forwards};
-use super::refusal::Refusal;
+use super::refusal::{Accepted, Refusal};
 use super::serve::{Handover, chain, loop_detected};
+use super::via::Pseudonym;
 use super::{framing, local};
 use crate::origin::connect::Connected;
 use crate::origin::own::Registration;
@@ -43,11 +44,10 @@ pub(crate) async fn forward(
     mut record: Record,
 ) -> Response<ReplyBody> {
     let pseudonym = &handover.door.pseudonym;
-    if fields::passed_through(request.headers(), pseudonym) {
-        return record.refuse(&loop_detected(), request.headers(), pseudonym);
+    let accepted = Accepted::of(request.headers());
+    if pseudonym.is_in(request.headers()) {
+        return record.refuse(&loop_detected(), &accepted, pseudonym);
     }
-    // What a refusal needs of the request once it has been given away.
-    let accept = accepted_only(request.headers());
     match exchange(handover, request, &target, pseudonym, &mut record).await {
         Ok(Answer::Origin(response, give_back, gate)) => {
             record.answer(response.status().as_u16());
@@ -65,7 +65,7 @@ pub(crate) async fn forward(
             record.answer(response.status().as_u16());
             response
         }
-        Err(refusal) => record.refuse(&refusal, &accept, pseudonym),
+        Err(refusal) => record.refuse(&refusal, &accepted, pseudonym),
     }
 }
 
@@ -81,7 +81,7 @@ async fn exchange(
     handover: &Arc<Handover>,
     mut request: Request<Incoming>,
     target: &Target,
-    pseudonym: &str,
+    pseudonym: &Pseudonym,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     if let Some(answer) = last_hop(&mut request)? {
@@ -108,7 +108,7 @@ async fn exchange(
     if !trailers {
         response.headers_mut().remove(header::TRAILER);
     }
-    fields::add_via(response.headers_mut(), version, pseudonym);
+    pseudonym.add_to(response.headers_mut(), version);
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Origin(response, give_back, guard));
@@ -142,14 +142,16 @@ pub(super) fn rewrite(
     request: &mut Request<Incoming>,
     target: &Target,
     upgrade: Option<&HeaderValue>,
-    pseudonym: &str,
+    pseudonym: &Pseudonym,
 ) -> Result<(), Refusal> {
     let version = request.version();
     let trailers = fields::takes_trailers(request.headers());
     let headers = request.headers_mut();
     fields::strip_hop_by_hop(headers);
-    headers.insert(header::HOST, target.host_header(HTTP_PORT));
-    fields::add_via(headers, version, pseudonym);
+    if !headers.get(header::HOST).is_some_and(|host| target.is_spelt(host, HTTP_PORT)) {
+        headers.insert(header::HOST, target.host_header(HTTP_PORT));
+    }
+    pseudonym.add_to(headers, version);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.append(header::CONNECTION, HeaderValue::from_static("TE"));
@@ -169,12 +171,6 @@ fn origin_form(uri: &Uri) -> Result<Uri, Refusal> {
     let mut parts = UriParts::default();
     parts.path_and_query = Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     Uri::from_parts(parts).map_err(|_| Refusal::malformed("the request target has no usable path"))
-}
-
-/// The one field a refusal looks at.
-fn accepted_only(fields: &HeaderMap) -> HeaderMap {
-    let values = fields.get_all(header::ACCEPT).iter().cloned();
-    values.map(|value| (header::ACCEPT, value)).collect()
 }
 
 /// Sends on a kept connection, or a new one. A kept connection the origin had just closed costs one more try.
@@ -222,7 +218,8 @@ async fn send(
     }
 }
 
-/// The request once more, if sending it twice means no more than once (RFC 9110 §9.2.2) and it has no body.
+/// The request once more, if sending it twice means no more than once (RFC 9110 §9.2.2) and it has no body. Its names are in lower case:
+/// to keep their spelling too would cost every request as much again, for the few that are sent twice.
 fn copy_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !request.method().is_idempotent() || !request.body().is_end_stream() {
         return None;
@@ -232,7 +229,6 @@ fn copy_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
 

@@ -83,6 +83,15 @@ pub(crate) fn judge_answer(fields: &HeaderMap) -> Result<(), (&'static str, &'st
 /// Leaves of Content-Length the number, once: `0005`, `5, 5` and two equal lines mean different things to different
 /// readers (RFC 9112 §6.3 item 5). What hyper could not read never comes here.
 pub(crate) fn spell_length(fields: &mut HeaderMap) {
+    let mut lines = fields.get_all(header::CONTENT_LENGTH).iter();
+    let plain = |line: &HeaderValue| match line.as_bytes() {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if lines.next().is_none_or(plain) && lines.next().is_none() {
+        return;
+    }
     let length = tokens(fields, &header::CONTENT_LENGTH).next().and_then(|length| length.parse::<u64>().ok());
     if let Some(length) = length {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -16,13 +16,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::authority::Target;
 use super::refusal::Refusal;
 use super::serve::refuse_target;
+use super::via::Pseudonym;
 use super::{fields, forward, framing};
 
 /// Answers heads until the client ends: 204 to one that would have been forwarded, else the refusal's status.
 ///
 /// Errors: hyper's
 /// Cancel: the connection ends
-pub async fn answer_heads(io: impl AsyncRead + AsyncWrite + Unpin, pseudonym: &str) -> hyper::Result<()> {
+pub async fn answer_heads(io: impl AsyncRead + AsyncWrite + Unpin, name: &'static str) -> hyper::Result<()> {
+    let pseudonym = &Pseudonym::new(name.to_owned()).expect("the bench's name is a token");
     let service = service_fn(async |mut request: Request<Incoming>| {
         let status =
             prepare(&mut request, pseudonym).map_or_else(|refusal| refusal.status, |()| StatusCode::NO_CONTENT);
@@ -35,7 +37,7 @@ pub async fn answer_heads(io: impl AsyncRead + AsyncWrite + Unpin, pseudonym: &s
     builder.serve_connection(TokioIo::new(io), service).await
 }
 
-fn prepare(request: &mut Request<Incoming>, pseudonym: &str) -> Result<(), Refusal> {
+fn prepare(request: &mut Request<Incoming>, pseudonym: &Pseudonym) -> Result<(), Refusal> {
     framing::judge(request.method(), request.version(), request.headers())?;
     let target = Target::from_absolute(request.uri()).map_err(refuse_target)?;
     let upgrade = fields::wanted_upgrade(request.version(), request.headers());

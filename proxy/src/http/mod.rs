@@ -18,6 +18,7 @@ mod local;
 mod pac;
 pub mod refusal;
 mod serve;
+pub(crate) mod via;
 
 pub(crate) use connect::Tunnel;
 pub(crate) use serve::{Handover, Next, chain, serve};

@@ -43,9 +43,9 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "http_request_denied", detail)
     }
 
-    /// Makes the response. `accept` are the request's fields, `pseudonym` names us.
-    pub(crate) fn response(&self, accept: &HeaderMap, pseudonym: &str) -> Response<ReplyBody> {
-        let html = prefers_html(accept);
+    /// Makes the response. `pseudonym` names us.
+    pub(crate) fn response(&self, accepted: &Accepted, pseudonym: &str) -> Response<ReplyBody> {
+        let html = accepted.html();
         let text = if html { self.html() } else { format!("{}: {}\n", self.status, self.detail) };
         let mut response = Response::new(ReplyBody::fixed(text));
         *response.status_mut() = self.status;
@@ -109,30 +109,43 @@ impl Refusal {
     }
 }
 
-/// Whether the client names `text/html` with a weight above zero (RFC 9110 §12.5.1).
-fn prefers_html(fields: &HeaderMap) -> bool {
-    let values = fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
-        named && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
+/// What a request accepts, for when it has been given away.
+#[derive(Debug)]
+pub(crate) struct Accepted(Vec<HeaderValue>);
+
+impl Accepted {
+    /// The `Accept` lines of a request.
+    pub(crate) fn of(fields: &HeaderMap) -> Self {
+        Self(fields.get_all(header::ACCEPT).iter().cloned().collect())
+    }
+
+    /// Whether the client names `text/html` with a weight above zero (RFC 9110 §12.5.1).
+    fn html(&self) -> bool {
+        let lines = self.0.iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+            named && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn accept(value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))])
+    fn accepts_html(lines: &[&'static str]) -> bool {
+        let line = |line: &&'static str| (header::ACCEPT, HeaderValue::from_static(line));
+        Accepted::of(&lines.iter().map(line).collect()).html()
     }
 
     #[test]
     fn html_only_for_who_asks_for_it() {
-        assert!(prefers_html(&accept("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")));
-        assert!(!prefers_html(&accept("*/*")));
-        assert!(!prefers_html(&accept("text/html;q=0, text/plain")));
-        assert!(!prefers_html(&HeaderMap::new()));
+        assert!(accepts_html(&["text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"]));
+        assert!(accepts_html(&["image/png", "text/html"]));
+        assert!(!accepts_html(&["*/*"]));
+        assert!(!accepts_html(&["text/html;q=0, text/plain"]));
+        assert!(!accepts_html(&[]));
     }
 
     #[test]

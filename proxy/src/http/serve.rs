@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::authority::{BadAuthority, Target};
 use super::body::ReplyBody;
 use super::connect::{self, Tunnel};
-use super::refusal::Refusal;
+use super::refusal::{Accepted, Refusal};
 use super::{credentials, doctor, forward, framing, local, pac};
 use crate::admit::Permit;
 use crate::door::Door;
@@ -79,6 +79,11 @@ impl Handover {
     /// Starts the record of a request.
     pub(crate) fn record<B>(&self, request: &Request<B>) -> Record {
         let access = self.door.config.log.access;
+        let shared = &self.worker.shared;
+        let new = |request| Record::new(&self.session, &shared.metrics, &shared.access_log, access, request);
+        if access == Access::Off {
+            return new((String::new(), String::new(), None));
+        }
         let uri = request.uri();
         // Without what stands before an @: it could be a password.
         let origin = |authority: &http::uri::Authority| {
@@ -89,9 +94,7 @@ impl Handover {
             .then(|| uri.path_and_query().map(ToString::to_string))
             .flatten()
             .filter(|_| uri.scheme().is_some());
-        let shared = &self.worker.shared;
-        let request = (request.method().as_str(), target, path);
-        Record::new(&self.session, &shared.metrics, &shared.access_log, access, request)
+        new((request.method().to_string(), target, path))
     }
 }
 
@@ -307,7 +310,7 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
     if let Err(mut refusal) = judge(handover, &request) {
         // What follows may have been meant for the tunnel.
         refusal.close |= request.method() == Method::CONNECT;
-        return record.refuse(&refusal, request.headers(), pseudonym);
+        return record.refuse(&refusal, &Accepted::of(request.headers()), pseudonym);
     }
     let ours = local::is_for_us(request.uri());
     if ours
@@ -346,7 +349,7 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
     match target.and_then(|target| connect::judge_port(handover, &target).map(|()| target)) {
         // Boxed: three times as large as all the rest, of which a CONNECT needs nothing.
         Ok(target) => Box::pin(forward::forward(handover, request, target, record)).await,
-        Err(refusal) => record.refuse(&refusal, request.headers(), pseudonym),
+        Err(refusal) => record.refuse(&refusal, &Accepted::of(request.headers()), pseudonym),
     }
 }
 

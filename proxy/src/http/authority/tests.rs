@@ -187,6 +187,40 @@ fn host_header_leaves_out_the_default_port() {
 }
 
 #[test]
+fn a_host_header_stays_only_if_it_is_the_one_that_would_be_made() {
+    for target in ["example.com:80", "example.com:8080", "192.0.2.1:80", "192.0.2.1:81", "[2001:db8::1]:80"] {
+        let target = Target::from_connect(target).unwrap();
+        let made = target.host_header(80);
+        for said in [
+            "example.com",
+            "example.com:80",
+            "example.com:8080",
+            "Example.com",
+            "example.com.",
+            "example.com:080",
+            "example.net",
+        ]
+        .into_iter()
+        .chain([
+            "192.0.2.1",
+            "192.0.2.1:80",
+            "192.0.2.1:81",
+            "192.0.2.2",
+            "u@192.0.2.1",
+            "192.0.2.1:",
+            "[2001:db8::1]",
+            "",
+            "\u{e9}",
+        ]) {
+            let Ok(said) = HeaderValue::from_str(said) else { continue };
+            let address = matches!(target.host, Host::V6(_));
+            assert_eq!(target.is_spelt(&said, 80), said == made && !address, "{target} {said:?}");
+        }
+        assert!(matches!(target.host, Host::V6(_)) || target.is_spelt(&made, 80), "{target}");
+    }
+}
+
+#[test]
 fn labels_and_messages_are_distinct_and_short() {
     use BadAuthority as B;
     let all = [

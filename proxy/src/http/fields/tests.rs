@@ -52,18 +52,6 @@ fn an_upgrade_needs_both_fields_and_http_1_1() {
 }
 
 #[test]
-fn via_names_the_version_received_and_finds_itself() {
-    let mut map = fields(&[("via", "1.0 other, 1.1 proxy.example (x)")]);
-    assert!(!passed_through(&map, "me-1"));
-    add_via(&mut map, Version::HTTP_10, "me-1");
-    let lines: Vec<_> = map.get_all(header::VIA).iter().collect();
-    assert_eq!(lines, ["1.0 other, 1.1 proxy.example (x)", "1.0 me-1"]);
-    assert!(passed_through(&map, "me-1"));
-    assert!(!passed_through(&map, "me-11"));
-    assert!(!passed_through(&map, "me"));
-}
-
-#[test]
 fn max_forwards_counts_for_trace_and_options_only() {
     let mut two = fields(&[("max-forwards", "2")]);
     assert_eq!(count_forwards(&Method::GET, &mut two), Forwards::Unlimited);

@@ -49,3 +49,19 @@ fn one_host_that_is_a_host() {
     assert_eq!(get(&[("host", "a b")]), 400);
     assert_eq!(status(Method::GET, Version::HTTP_10, &[]), 200);
 }
+
+#[test]
+fn a_length_is_spelt_once_and_plainly() {
+    let spelt = |lines: &[&'static str]| {
+        let mut map = fields(&lines.iter().map(|line| ("content-length", *line)).collect::<Vec<_>>());
+        spell_length(&mut map);
+        map.get_all(header::CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for lines in [&["5"][..], &["0005"], &["5, 5"], &["5", "5"], &[" 5"]] {
+        assert_eq!(spelt(lines), ["5"], "{lines:?}");
+    }
+    assert_eq!(spelt(&["0"]), ["0"]);
+    assert_eq!(spelt(&["00"]), ["0"]);
+    assert_eq!(spelt(&["18446744073709551615"]), ["18446744073709551615"]);
+    assert_eq!(spelt(&[]), [""; 0]);
+}
