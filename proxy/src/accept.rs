@@ -131,7 +131,7 @@ fn turn_away(worker: &Arc<Worker>, door: &Door, stream: TcpStream, peer: SocketA
         return;
     }
     let answer = refusal(refused, door, peer).bare(&door.pseudonym);
-    let leg = crate::leg::Leg::new(stream);
+    let leg = crate::leg::Leg::new(stream, false);
     let counted = worker.farewells.clone();
     worker.sessions.spawn(async move {
         leg.farewell(&answer).await;

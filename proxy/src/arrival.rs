@@ -57,6 +57,15 @@ pub enum Arrival {
 }
 
 impl Arrival {
+    /// The socket is an MPTCP one, whether or not MPTCP still runs on it.
+    #[must_use]
+    pub fn is_mptcp_socket(self) -> bool {
+        match self {
+            Self::Mptcp { .. } | Self::Plain(Fallback::LostTowardsClient | Fallback::Checksum) => true,
+            Self::Plain(Fallback::NotOffered | Fallback::NoMptcpOnSyn | Fallback::LostAfterSyn) => false,
+        }
+    }
+
     /// The word in counters.
     #[must_use]
     pub fn as_label(self) -> &'static str {

@@ -11,15 +11,15 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anabranch_kernel::sockopt::unacknowledged;
 use anabranch_throttle::intent::Direction;
 use bytes::BufMut as _;
-use socket2::{Protocol, SockRef};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -54,8 +54,8 @@ pub struct Leg {
     received: AtomicU64,
     sent: AtomicU64,
     write_blocked: AtomicBool,
-    /// The socket is no MPTCP one, not even one that fell back; asked for at most once.
-    native: OnceLock<bool>,
+    /// The socket is an MPTCP one, if only one that fell back.
+    mptcp: bool,
     /// What is read from the client passes here.
     upload: Gate,
     /// What is written to it passes here.
@@ -63,15 +63,15 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// Takes over an accepted socket.
+    /// Takes over an accepted socket, an MPTCP one (even if it fell back) or a plain one.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Arc<Self> {
+    pub fn new(stream: TcpStream, mptcp: bool) -> Arc<Self> {
         Arc::new(Self {
             stream,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             write_blocked: AtomicBool::new(false),
-            native: OnceLock::new(),
+            mptcp,
             upload: Gate::default(),
             download: Gate::default(),
         })
@@ -221,8 +221,7 @@ pub struct LegIo(pub Arc<Leg>);
 
 impl Spliced for LegIo {
     fn gives(&self) -> bool {
-        let ask = || matches!(SockRef::from(&self.0.stream).protocol(), Ok(Some(Protocol::TCP)));
-        *self.0.native.get_or_init(ask)
+        !self.0.mptcp
     }
 
     fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
@@ -239,7 +238,13 @@ impl Spliced for LegIo {
 impl AsyncRead for LegIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         poll_read(&self.0, cx, buffer.remaining(), |stream, allowed| {
-            stream.try_read_buf(&mut (&mut *buffer).limit(allowed))
+            let taken = stream.try_read_buf(&mut (&mut *buffer).limit(allowed))?;
+            // A read that left room has emptied the socket (epoll(7)): the next one waits to be told instead of asking in vain. What comes
+            // meanwhile is told when this thread next looks. Not so of plain TCP, where an urgent byte ends a read as well.
+            if self.0.mptcp && 0 < taken && taken < allowed {
+                drop(stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into())));
+            }
+            Ok(taken)
         })
         .map_ok(|_| ())
     }

@@ -6,6 +6,7 @@
 //! it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
 mod buffer;
+mod origin;
 mod pump;
 
 use std::future::{Future as _, poll_fn};
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::leg::ClientIo;
 use crate::outcome::Side;
 use crate::watchdog::Watchdog;
+use origin::Origin;
 use pump::{Failure, Pump};
 
 /// When a tunnel ends although neither side ended it.
@@ -126,16 +128,17 @@ impl Relay {
         carried: &Carried,
     ) -> Poll<End> {
         let before = carried.read();
+        let origin = &mut Origin(server);
         let upload = match client {
-            ClientIo::Plain(leg) => self.upload.poll_spliced(cx, leg, server, &carried.to_origin),
-            ClientIo::Tls(_) => self.upload.poll(cx, client, server, &carried.to_origin),
+            ClientIo::Plain(leg) => self.upload.poll_spliced(cx, leg, origin, &carried.to_origin),
+            ClientIo::Tls(_) => self.upload.poll(cx, client, origin, &carried.to_origin),
         };
         if let Poll::Ready(Err(failure)) = upload {
             self.fail(failure);
         }
         let download = match client {
-            ClientIo::Plain(leg) => self.download.poll_spliced(cx, server, leg, &carried.to_client),
-            ClientIo::Tls(_) => self.download.poll(cx, server, client, &carried.to_client),
+            ClientIo::Plain(leg) => self.download.poll_spliced(cx, origin, leg, &carried.to_client),
+            ClientIo::Tls(_) => self.download.poll(cx, origin, client, &carried.to_client),
         };
         if let Poll::Ready(Err(failure)) = download {
             self.fail(failure);

@@ -38,9 +38,10 @@ async fn bench() -> (TcpStream, TcpStream, Legs) {
 
 /// The same for a client of this protocol, on a listener for MPTCP all the same.
 async fn bench_of(client: Protocol) -> (TcpStream, TcpStream, Legs) {
+    let mptcp = client == Protocol::MPTCP;
     let (client, accepted) = connect(&listener(Protocol::MPTCP), client).await;
     let (server, origin) = connect(&listener(Protocol::TCP), Protocol::TCP).await;
-    let leg = Leg::new(accepted);
+    let leg = Leg::new(accepted, mptcp);
     let io = ClientIo::Plain(LegIo(leg.clone()));
     (client, origin, Legs { leg, io, server })
 }
@@ -289,6 +290,42 @@ async fn an_urgent_byte_holds_up_and_loses_nothing_of_a_long_transfer() {
         to.shutdown().await.unwrap();
         assert!(matches!(tunnel.await.unwrap().0, End::Completed));
     }
+}
+
+/// A read stops there too, and has not emptied the socket.
+#[tokio::test]
+async fn an_urgent_byte_that_came_with_what_is_behind_it_holds_up_nothing() {
+    for up in [true, false] {
+        let (mut client, mut origin, legs) = bench_of(Protocol::TCP).await;
+        let (from, to) = if up { (&mut client, &mut origin) } else { (&mut origin, &mut client) };
+        from.write_all(b"before").await.unwrap();
+        SockRef::from(&*from).send_out_of_band(b"!").unwrap();
+        from.write_all(b"behind").await.unwrap();
+        // So that all of it is told at once.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let tunnel = tokio::spawn(run(legs, limits(), CancellationToken::new()));
+        let mut got = [0; 12];
+        let whole = tokio::time::timeout(Duration::from_secs(5), to.read_exact(&mut got)).await;
+        whole.expect("it stands still").unwrap();
+        assert_eq!(&got, b"beforebehind");
+        tunnel.abort();
+    }
+}
+
+/// A client of Multipath TCP is read once for what one wake has brought: the next look waits for the kernel's word, and gets it.
+#[tokio::test]
+async fn a_read_that_left_room_is_the_last_until_more_comes() {
+    let (mut client, _origin, legs) = bench().await;
+    let mut io = LegIo(legs.leg.clone());
+    let mut got = [0; 64];
+    for _ in 0..3 {
+        client.write_all(b"some").await.unwrap();
+        assert_eq!(io.read(&mut got).await.unwrap(), 4);
+        // A socket that counts as ready would be asked, and say that there is nothing.
+        assert!(poll_fn(|cx| Poll::Ready(legs.leg.stream().poll_read_ready(cx).is_pending())).await);
+    }
+    client.shutdown().await.unwrap();
+    assert_eq!(io.read(&mut got).await.unwrap(), 0);
 }
 
 /// What a client of plain TCP sent before its reset, by way of a pipe, still arrives, and the reset is seen.

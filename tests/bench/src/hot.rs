@@ -21,6 +21,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+/// As the proxy has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A browser's request, as a proxy gets it.
 const HEAD: &str = "GET http://www.example.com/styles/main.css?v=12 HTTP/1.1\r\nHost: www.example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nAccept: text/css,*/*;q=0.1\r\n\
@@ -86,7 +90,7 @@ async fn heads(times: u32) -> Result<()> {
 /// 1 KiB through a tunnel and back.
 async fn relay_steps(times: u32) -> Result<()> {
     let ((mut client, accepted), (mut server, mut origin)) = (pair().await?, pair().await?);
-    let mut io = ClientIo::Plain(LegIo(Leg::new(accepted)));
+    let mut io = ClientIo::Plain(LegIo(Leg::new(accepted, false)));
     let limits =
         Limits { idle: Some(Duration::from_secs(3600)), half_closed: Duration::from_secs(120), lifetime: None };
     let (carried, abort) = (Carried::default(), CancellationToken::new());

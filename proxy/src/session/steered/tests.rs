@@ -9,7 +9,7 @@ use super::*;
 async fn leg() -> (Arc<Leg>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Leg::new(listener.accept().await.unwrap().0), client)
+    (Leg::new(listener.accept().await.unwrap().0, false), client)
 }
 
 fn unsent(leg: &Leg) -> u32 {
