@@ -1,31 +1,25 @@
 //! Memory of this process.
 
-/// Gives free memory of the C library's allocator back to the kernel.
+/// The allocator of the binary: many small blocks, from many threads.
+pub use mimalloc::MiMalloc as Allocator;
+
+/// Gives back to the kernel what [`Allocator`] has held free for a second.
 ///
-/// glibc keeps what a peak needed. Call it when a peak has passed: other threads' allocations wait meanwhile, about a
-/// millisecond per 40 MiB. Elsewhere than on glibc it does nothing.
+/// It does so by itself when it is asked for more; a process that has had its peak asks for nothing. Where nothing is free it costs a look.
 ///
-/// Source: malloc_trim(3).
+/// Source: `mi_collect` and `mi_option_purge_delay` of mimalloc 3
 pub fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes no pointer and locks each arena it looks at; it may be called at any time.
-    unsafe {
-        libc::malloc_trim(0);
-    }
+    // SAFETY: mi_collect takes no pointer and may be called by any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(false) }
 }
 
-/// Blocks from this size on get pages of their own.
-const LARGE: libc::c_int = 1024 * 1024;
-
-/// Lets large blocks have pages of their own, which go back to the system when they are freed.
+/// Takes pages of the usual size only, whatever this machine's default.
 ///
-/// Without this glibc raises the size from which that is so with every such block that is freed, up to 32 MiB, and what a
-/// large table needed once stays with the process.
-/// Source: mallopt(3), M_MMAP_THRESHOLD.
-pub fn keep_large_blocks_apart() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: mallopt takes no pointer; it may be called at any time, here before there are other threads.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
-    }
+/// A huge page is held whole for the sake of one block in it: a proxy that had just started took twice the memory with them, and carried
+/// requests no faster.
+///
+/// Errors:  the kernel's
+/// Source:  PR_SET_THP_DISABLE(2const)
+pub fn take_no_huge_pages() -> std::io::Result<()> {
+    Ok(rustix::thread::disable_transparent_huge_pages(true)?)
 }

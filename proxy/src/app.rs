@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anabranch_config::{Config, LogFormat, Role};
+use anabranch_kernel::memory;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -41,9 +42,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3);
 
 /// A client that connected just before another process took over is about to send its request: so long it may, and be served.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
-
-/// A peak is worth giving memory back for when so many sessions are gone (about 4 KiB each).
-const PEAK: usize = 512;
 
 /// A process that cannot start.
 #[derive(Debug, Error)]
@@ -99,7 +97,9 @@ pub struct Options {
 ///
 /// Errors: [`StartError`], before the first connection is accepted; nothing is left behind.
 pub fn run(options: Options) -> Result<usize, StartError> {
-    anabranch_kernel::memory::keep_large_blocks_apart();
+    if let Err(error) = memory::take_no_huge_pages() {
+        tracing::debug!(%error, "memory comes in huge pages where that is the default");
+    }
     // Now: once a package manager has put another program there, the kernel calls ours deleted.
     let program =
         std::env::current_exe().map_err(|source| StartError::Os { what: "readlink(/proc/self/exe)", source })?;
@@ -277,7 +277,6 @@ async fn live(
     let mut pulse = Pulse::new(house.turns().chain(turns));
     let mut attempt = Attempt::default();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-    let mut peak = 0;
     let ending = loop {
         tokio::select! {
             word = signals.next() => match word {
@@ -291,7 +290,7 @@ async fn live(
             _ = housekeeping.tick() => {
                 shared.admission.forget_quiet_clients();
                 house.notice_addresses(own_addresses());
-                peak = give_back_after(peak, shared.registry.len());
+                memory::give_back();
             }
         }
     };
@@ -400,15 +399,6 @@ fn reload(
     if let Some(desk) = desk.filter(|_| !Arc::ptr_eq(&before, &after)) {
         desk.configure(after);
     }
-}
-
-/// Gives memory back once a peak of sessions has passed; returns the peak to compare with next time.
-fn give_back_after(peak: usize, now: usize) -> usize {
-    if peak >= PEAK && now < peak / 2 {
-        anabranch_kernel::memory::give_back();
-        return now;
-    }
-    peak.max(now)
 }
 
 fn worker_count(config: &Config) -> usize {

@@ -11,19 +11,21 @@ use std::time::Duration;
 use anabranch::http::hot::answer_heads;
 use anabranch::leg::{ClientIo, Leg, LegIo};
 use anabranch::relay::{Carried, Limits, Relay};
+use anabranch_kernel::memory::Allocator;
 use anabranch_sniffer::wire::{LinkType, parse};
 use anabranch_sniffer::{FourTuple, SubflowKind, Token};
 use anabranch_throttle::policy::{Policies, Rules};
 use anabranch_throttle::view::{Connection, ConnectionKey, Subflow, View};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use socket2::Protocol;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// As the proxy has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// A browser's request, as a proxy gets it.
 const HEAD: &str = "GET http://www.example.com/styles/main.css?v=12 HTTP/1.1\r\nHost: www.example.com\r\n\
@@ -90,7 +92,7 @@ async fn heads(times: u32) -> Result<()> {
 /// 1 KiB through a tunnel and back.
 async fn relay_steps(times: u32) -> Result<()> {
     let ((mut client, accepted), (mut server, mut origin)) = (pair().await?, pair().await?);
-    let mut io = ClientIo::Plain(LegIo(Leg::new(accepted, false)));
+    let mut io = ClientIo::Plain(LegIo(Leg::new(accepted, Protocol::TCP)));
     let limits =
         Limits { idle: Some(Duration::from_secs(3600)), half_closed: Duration::from_secs(120), lifetime: None };
     let (carried, abort) = (Carried::default(), CancellationToken::new());

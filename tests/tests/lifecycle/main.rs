@@ -11,6 +11,7 @@ mod delivery;
 mod dns;
 mod drain;
 mod log;
+mod memory;
 mod no_mptcp;
 mod reload;
 mod restart;
