@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
+use socket2::Protocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +132,8 @@ fn turn_away(worker: &Arc<Worker>, door: &Door, stream: TcpStream, peer: SocketA
         return;
     }
     let answer = refusal(refused, door, peer).bare(&door.pseudonym);
-    let leg = crate::leg::Leg::new(stream, false);
+    // Whatever it is: nothing is read of it but what is thrown away.
+    let leg = crate::leg::Leg::new(stream, Protocol::TCP);
     let counted = worker.farewells.clone();
     worker.sessions.spawn(async move {
         leg.farewell(&answer).await;

@@ -57,12 +57,12 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    /// The socket is an MPTCP one, whether or not MPTCP still runs on it.
+    /// What kind of socket it is: one that falls back after the handshake stays an MPTCP socket.
     #[must_use]
-    pub fn is_mptcp_socket(self) -> bool {
+    pub fn protocol(self) -> Protocol {
         match self {
-            Self::Mptcp { .. } | Self::Plain(Fallback::LostTowardsClient | Fallback::Checksum) => true,
-            Self::Plain(Fallback::NotOffered | Fallback::NoMptcpOnSyn | Fallback::LostAfterSyn) => false,
+            Self::Mptcp { .. } | Self::Plain(Fallback::LostTowardsClient | Fallback::Checksum) => Protocol::MPTCP,
+            Self::Plain(Fallback::NotOffered | Fallback::NoMptcpOnSyn | Fallback::LostAfterSyn) => Protocol::TCP,
         }
     }
 

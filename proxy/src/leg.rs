@@ -19,7 +19,7 @@ use std::time::Duration;
 use anabranch_kernel::sockopt::unacknowledged;
 use anabranch_throttle::intent::Direction;
 use bytes::BufMut as _;
-use socket2::SockRef;
+use socket2::{Protocol, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -63,15 +63,15 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// Takes over an accepted socket, an MPTCP one (even if it fell back) or a plain one.
+    /// Takes over an accepted socket of a protocol; one that fell back from MPTCP is an MPTCP one.
     #[must_use]
-    pub fn new(stream: TcpStream, mptcp: bool) -> Arc<Self> {
+    pub fn new(stream: TcpStream, protocol: Protocol) -> Arc<Self> {
         Arc::new(Self {
             stream,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             write_blocked: AtomicBool::new(false),
-            mptcp,
+            mptcp: protocol == Protocol::MPTCP,
             upload: Gate::default(),
             download: Gate::default(),
         })
@@ -238,13 +238,16 @@ impl Spliced for LegIo {
 impl AsyncRead for LegIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         poll_read(&self.0, cx, buffer.remaining(), |stream, allowed| {
-            let taken = stream.try_read_buf(&mut (&mut *buffer).limit(allowed))?;
-            // A read that left room has emptied the socket (epoll(7)): the next one waits to be told instead of asking in vain. What comes
-            // meanwhile is told when this thread next looks. Not so of plain TCP, where an urgent byte ends a read as well.
-            if self.0.mptcp && 0 < taken && taken < allowed {
-                drop(stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into())));
-            }
-            Ok(taken)
+            let mut taken = None;
+            let done = stream.try_io(Interest::READABLE, || {
+                let read = stream.try_read_buf(&mut (&mut *buffer).limit(allowed))?;
+                taken = Some(read);
+                // A read that left room has emptied the socket (epoll(7)): the next one waits to be told instead of asking in vain.
+                // Not so of plain TCP, where an urgent byte ends a read as well.
+                let emptied = self.0.mptcp && 0 < read && read < allowed;
+                if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            taken.map_or_else(|| done.map(|()| 0), Ok)
         })
         .map_ok(|_| ())
     }

@@ -161,6 +161,7 @@ impl Record {
     fn fields(&mut self, (bytes_to_origin, bytes_to_client): (u64, u64)) -> Fields {
         let facts = self.session.facts();
         let took = self.started.elapsed();
+        // By the clock of now: one that was set meanwhile is right now.
         let began = SystemTime::now().checked_sub(took).unwrap_or(SystemTime::UNIX_EPOCH);
         Fields {
             time: humantime::format_rfc3339_micros(began).to_string(),

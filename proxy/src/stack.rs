@@ -46,7 +46,7 @@ pub(crate) fn begin(
         tracing::debug!(client = %peer, %error, "gone before it was served");
         return None;
     }
-    let leg = Leg::new(stream, arrival.is_mptcp_socket());
+    let leg = Leg::new(stream, arrival.protocol());
     let (worker, shared) = (worker.clone(), &worker.shared);
     let entered = shared.registry.enter(&leg, door.listener.name.clone(), peer, (arrival, &shared.witness));
     Some(async move {

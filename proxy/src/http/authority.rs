@@ -182,7 +182,8 @@ impl Target {
         Ok(Self { host: Host::parse(host)?, port })
     }
 
-    /// Whether that is just what [`Target::host_header`] would make: then it can stay.
+    /// Whether a value of `Host` is seen to be the one that [`Target::host_header`] would make: then it can stay. An IPv6 address has too many
+    /// spellings to look.
     pub fn is_spelt(&self, host: &HeaderValue, default_port: u16) -> bool {
         let Ok((host, port)) = host.to_str().map_err(|_| BadAuthority::Character).and_then(split) else { return false };
         let port = match port {

@@ -148,6 +148,7 @@ pub(super) fn rewrite(
     let trailers = fields::takes_trailers(request.headers());
     let headers = request.headers_mut();
     fields::strip_hop_by_hop(headers);
+    // There is one at the most: `framing::judge` has seen to it.
     if !headers.get(header::HOST).is_some_and(|host| target.is_spelt(host, HTTP_PORT)) {
         headers.insert(header::HOST, target.host_header(HTTP_PORT));
     }
@@ -218,8 +219,7 @@ async fn send(
     }
 }
 
-/// The request once more, if sending it twice means no more than once (RFC 9110 §9.2.2) and it has no body. Its names are in lower case:
-/// to keep their spelling too would cost every request as much again, for the few that are sent twice.
+/// The request once more, if sending it twice means no more than once (RFC 9110 §9.2.2) and it has no body.
 fn copy_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !request.method().is_idempotent() || !request.body().is_end_stream() {
         return None;
@@ -229,6 +229,8 @@ fn copy_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
+    // hyper keeps the case of their names there.
+    *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
 

@@ -23,7 +23,7 @@ use super::{fields, forward, framing};
 ///
 /// Errors: hyper's
 /// Cancel: the connection ends
-pub async fn answer_heads(io: impl AsyncRead + AsyncWrite + Unpin, name: &'static str) -> hyper::Result<()> {
+pub async fn answer_heads(io: impl AsyncRead + AsyncWrite + Unpin, name: &str) -> hyper::Result<()> {
     let pseudonym = &Pseudonym::new(name.to_owned()).expect("the bench's name is a token");
     let service = service_fn(async |mut request: Request<Incoming>| {
         let status =

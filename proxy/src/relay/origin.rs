@@ -13,7 +13,7 @@ use crate::pipe::{self, Pipe, Spliced};
 /// A plain TCP socket that is read until it says that it is empty.
 ///
 /// The runtime takes a read that left room for that (epoll(7)), and would wait for more in front of what is behind an urgent byte, which ends a
-/// read as well.
+/// read as well. What precedes a 101 is read by hyper and the runtime.
 pub(super) struct Origin<'a>(pub(super) &'a mut TcpStream);
 
 impl AsyncRead for Origin<'_> {

@@ -38,10 +38,10 @@ async fn bench() -> (TcpStream, TcpStream, Legs) {
 
 /// The same for a client of this protocol, on a listener for MPTCP all the same.
 async fn bench_of(client: Protocol) -> (TcpStream, TcpStream, Legs) {
-    let mptcp = client == Protocol::MPTCP;
-    let (client, accepted) = connect(&listener(Protocol::MPTCP), client).await;
+    let protocol = client;
+    let (client, accepted) = connect(&listener(Protocol::MPTCP), protocol).await;
     let (server, origin) = connect(&listener(Protocol::TCP), Protocol::TCP).await;
-    let leg = Leg::new(accepted, mptcp);
+    let leg = Leg::new(accepted, protocol);
     let io = ClientIo::Plain(LegIo(leg.clone()));
     (client, origin, Legs { leg, io, server })
 }

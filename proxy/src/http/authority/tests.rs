@@ -212,7 +212,7 @@ fn a_host_header_stays_only_if_it_is_the_one_that_would_be_made() {
             "",
             "\u{e9}",
         ]) {
-            let Ok(said) = HeaderValue::from_str(said) else { continue };
+            let said = HeaderValue::from_str(said).unwrap();
             let address = matches!(target.host, Host::V6(_));
             assert_eq!(target.is_spelt(&said, 80), said == made && !address, "{target} {said:?}");
         }

@@ -1,6 +1,6 @@
 use std::os::fd::AsFd as _;
 
-use socket2::SockRef;
+use socket2::{Protocol, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -9,7 +9,7 @@ use super::*;
 async fn leg() -> (Arc<Leg>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Leg::new(listener.accept().await.unwrap().0, false), client)
+    (Leg::new(listener.accept().await.unwrap().0, Protocol::TCP), client)
 }
 
 fn unsent(leg: &Leg) -> u32 {
