@@ -116,7 +116,8 @@ networkd)
     readdress() { file 1 $'Address=10.78.1.200/24\nGateway=10.78.1.1' && inside networkctl reload; }
     ;;
 nm)
-    packages=,network-manager unit=NetworkManager
+    # libpam-systemd is the logind that polkitd wants: debootstrap knows no virtual packages.
+    packages=,network-manager,libpam-systemd unit=NetworkManager
     take() { inside nmcli connection down c1; }
     bring() { inside nmcli connection up c1; }
     file() {
