@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anabranch_kernel::memory::Allocator;
 
-/// A request is forty small blocks: of its instructions glibc's allocator took 9 000, this one takes 4 000.
+/// A request is forty small blocks: of its instructions glibc's allocator took 6 800, this one takes 3 300.
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
