@@ -97,15 +97,15 @@ pub struct Options {
 ///
 /// Errors: [`StartError`], before the first connection is accepted; nothing is left behind.
 pub fn run(options: Options) -> Result<usize, StartError> {
-    if let Err(error) = memory::take_no_huge_pages() {
-        tracing::debug!(%error, "memory comes in huge pages where that is the default");
-    }
     // Now: once a package manager has put another program there, the kernel calls ours deleted.
     let program =
         std::env::current_exe().map_err(|source| StartError::Os { what: "readlink(/proc/self/exe)", source })?;
     let config = Arc::new(options.config);
     let (out, _guard) = tracing_appender::non_blocking(std::io::stdout());
     start_logging(&config);
+    if let Err(error) = memory::take_no_huge_pages() {
+        tracing::debug!(%error, "memory comes in huge pages where that is the default");
+    }
     warn_about(&config);
     raise_descriptor_limit(&config);
 
