@@ -16,7 +16,7 @@ use tracing_appender::non_blocking::NonBlocking;
 
 use crate::arrival::Fallback;
 use crate::http::body::ReplyBody;
-use crate::http::refusal::{Accepted, Refusal};
+use crate::http::refusal::{Accepts, Refusal};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::session::Session;
@@ -124,7 +124,7 @@ impl Record {
     }
 
     /// Notes a refusal and makes its response.
-    pub(crate) fn refuse(&mut self, refusal: &Refusal, accepted: &Accepted, pseudonym: &str) -> Response<ReplyBody> {
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, accepted: &Accepts, pseudonym: &str) -> Response<ReplyBody> {
         self.outcome = Outcome::Refused(refusal.error);
         self.answer(refusal.status.as_u16());
         refusal.response(accepted, pseudonym)

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::authority::Target;
 use super::body::ReplyBody;
 use super::forward::OriginIo;
-use super::refusal::{Accepted, Refusal};
+use super::refusal::{Accepts, Refusal};
 use super::serve::{Handover, chain, refuse_target};
 use crate::origin::connect::{Connected, DialError};
 use crate::record::Record;
@@ -68,7 +68,7 @@ pub(crate) async fn open(
             // A client may send the tunnel's first bytes along with the request; they are somebody else's, and taken
             // for the next request they could be anything (RFC 9112 section 11.2).
             let refusal = Refusal { close: true, ..refusal };
-            record.refuse(&refusal, &Accepted::of(request.headers()), &handover.door.pseudonym)
+            record.refuse(&refusal, &Accepts::of(request.headers()), &handover.door.pseudonym)
         }
     }
 }

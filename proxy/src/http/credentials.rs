@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::body::ReplyBody;
-use super::refusal::{Accepted, Refusal};
+use super::refusal::{Accepts, Refusal};
 
 /// How long a verified pair is believed without hashing again.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -171,7 +171,7 @@ pub(crate) fn challenge(fields: &HeaderMap, pseudonym: &str) -> Response<ReplyBo
         "http_request_denied",
         "this proxy wants a name and a password (Proxy-Authorization: Basic)",
     );
-    let mut response = refusal.response(&Accepted::of(fields), pseudonym);
+    let mut response = refusal.response(&Accepts::of(fields), pseudonym);
     let challenge = HeaderValue::from_static("Basic realm=\"anabranch\", charset=\"UTF-8\"");
     response.headers_mut().insert(header::PROXY_AUTHENTICATE, challenge);
     response

@@ -22,7 +22,7 @@ use super::body::{ReplyBody, RequestBody};
 use super::connect::{Server, Tunnel, connect};
 use super::expect::{Gate, expects_continue};
 use super::fields::{self, Forwards};
-use super::refusal::{Accepted, Refusal};
+use super::refusal::{Accepts, Refusal};
 use super::serve::{Handover, chain, loop_detected};
 use super::via::Pseudonym;
 use super::{framing, local};
@@ -44,7 +44,7 @@ pub(crate) async fn forward(
     mut record: Record,
 ) -> Response<ReplyBody> {
     let pseudonym = &handover.door.pseudonym;
-    let accepted = Accepted::of(request.headers());
+    let accepted = Accepts::of(request.headers());
     if pseudonym.is_in(request.headers()) {
         return record.refuse(&loop_detected(), &accepted, pseudonym);
     }

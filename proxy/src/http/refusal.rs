@@ -44,7 +44,7 @@ impl Refusal {
     }
 
     /// Makes the response. `pseudonym` names us.
-    pub(crate) fn response(&self, accepted: &Accepted, pseudonym: &str) -> Response<ReplyBody> {
+    pub(crate) fn response(&self, accepted: &Accepts, pseudonym: &str) -> Response<ReplyBody> {
         let html = accepted.html();
         let text = if html { self.html() } else { format!("{}: {}\n", self.status, self.detail) };
         let mut response = Response::new(ReplyBody::fixed(text));
@@ -111,9 +111,9 @@ impl Refusal {
 
 /// What a request accepts, for when it has been given away.
 #[derive(Debug)]
-pub(crate) struct Accepted(Vec<HeaderValue>);
+pub(crate) struct Accepts(Vec<HeaderValue>);
 
-impl Accepted {
+impl Accepts {
     /// The `Accept` lines of a request.
     pub(crate) fn of(fields: &HeaderMap) -> Self {
         Self(fields.get_all(header::ACCEPT).iter().cloned().collect())
@@ -136,7 +136,7 @@ mod tests {
 
     fn accepts_html(lines: &[&'static str]) -> bool {
         let line = |line: &&'static str| (header::ACCEPT, HeaderValue::from_static(line));
-        Accepted::of(&lines.iter().map(line).collect()).html()
+        Accepts::of(&lines.iter().map(line).collect()).html()
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::authority::{BadAuthority, Target};
 use super::body::ReplyBody;
 use super::connect::{self, Tunnel};
-use super::refusal::{Accepted, Refusal};
+use super::refusal::{Accepts, Refusal};
 use super::{credentials, doctor, forward, framing, local, pac};
 use crate::admit::Permit;
 use crate::door::Door;
@@ -310,7 +310,7 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
     if let Err(mut refusal) = judge(handover, &request) {
         // What follows may have been meant for the tunnel.
         refusal.close |= request.method() == Method::CONNECT;
-        return record.refuse(&refusal, &Accepted::of(request.headers()), pseudonym);
+        return record.refuse(&refusal, &Accepts::of(request.headers()), pseudonym);
     }
     let ours = local::is_for_us(request.uri());
     if ours
@@ -349,7 +349,7 @@ async fn answer(handover: &Arc<Handover>, request: Request<Incoming>) -> Respons
     match target.and_then(|target| connect::judge_port(handover, &target).map(|()| target)) {
         // Boxed: three times as large as all the rest, of which a CONNECT needs nothing.
         Ok(target) => Box::pin(forward::forward(handover, request, target, record)).await,
-        Err(refusal) => record.refuse(&refusal, &Accepted::of(request.headers()), pseudonym),
+        Err(refusal) => record.refuse(&refusal, &Accepts::of(request.headers()), pseudonym),
     }
 }
 
