@@ -100,10 +100,14 @@ fn measure(options: &Options) -> Result<Report> {
         let trace = play(stage, &plan, true).with_context(|| format!("seed {seed}"))?;
         trace.tell(&mut report, &format!("seed {seed}"));
         let harm = judge(&plan, &trace, *free);
-        steered += u32::from(is_steered(&plan, &trace, *free));
+        let seen = is_steered(&plan, &trace, *free);
+        steered += u32::from(seen);
         tell(&format!(
-            "  {seed:>3} {} ms delay: lowest window {:.3} at {:?}; {plan}",
-            DELAYS[world], harm.ratio, harm.at
+            "  {seed:>3} {} ms delay: lowest window {:.3} at {:?}, {}; {plan}",
+            DELAYS[world],
+            harm.ratio,
+            harm.at,
+            if seen { "seen steered" } else { "not seen steered" }
         ));
         let mut ratio = harm.ratio;
         if harm.ratio < LEAST {
@@ -155,9 +159,10 @@ fn measure(options: &Options) -> Result<Report> {
     report.figure("worst_window_ratio", lowest(worst));
     drop(stages);
     unthrottled(&mut report, options)?;
-    // Who does nothing does no harm: that something was done must be seen.
+    // Who does nothing does no harm: that something was done must be seen. Some seeds cut a path 0.3 s after the first policy, so that
+    // few seeds on a busy machine can show none.
     if only.is_none() {
-        report.require("seeds_seen_steered", Must::AtLeast(f64::from(u32::try_from(seeds / 3)?)));
+        report.require_of_a_busy_machine("seeds_seen_steered", Must::AtLeast(f64::from(u32::try_from(seeds / 3)?)));
     }
     report.require_of_a_busy_machine("seeds_harmed", Must::AtMost(0.0));
     report.require_of_a_busy_machine("unthrottled_on_off_ratio", Must::AtLeast(UNTHROTTLED));
