@@ -6,6 +6,7 @@
 //! it: what it had already sent is still delivered, then the other leg is reset, so that both sides see the failure.
 
 mod buffer;
+pub(crate) mod courtesy;
 mod origin;
 mod pump;
 
@@ -143,6 +144,9 @@ impl Relay {
         if let Poll::Ready(Err(failure)) = download {
             self.fail(failure);
         }
+        let after = carried.read();
+        let moved = (after.0 - before.0) + (after.1 - before.1);
+        courtesy::carried(moved);
         if self.upload.is_over() && self.download.is_over() {
             return Poll::Ready(match self.failure.take() {
                 None => End::Completed,
@@ -150,7 +154,7 @@ impl Relay {
             });
         }
         let waiting = || waiting(client) + waiting(server);
-        self.poll_limits(cx, carried.read() != before, &waiting)
+        self.poll_limits(cx, moved > 0, &waiting)
     }
 
     /// A failed leg ends the direction that writes to it; the one that reads from it may still have bytes to deliver.

@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::origin::own::Outgoing;
 use crate::origin::pool::{Limits as PoolLimits, Pool};
 use crate::record::AccessLog;
+use crate::relay::courtesy;
 use crate::session::Registry;
 
 /// How often a worker looks for kept connections that have expired.
@@ -136,7 +137,8 @@ impl Handle {
     pub fn start(post: Post, shared: Arc<Shared>, pool: PoolLimits) -> Result<Self, WorkerError> {
         let index = post.index;
         let fail = |source| WorkerError { index, source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().on_thread_park(courtesy::before_wait).build().map_err(fail)?;
         let turns = Turns::default();
         let pool = PoolLimits { total: KEPT, ..pool };
         let worker = Arc::new(Worker {

@@ -118,6 +118,7 @@ async fn long_transfers_arrive_whole(client: Protocol) {
     download.await.unwrap();
     assert!(at_client.await.unwrap() == bytes, "the download differs");
     assert!(at_origin.await.unwrap() == bytes, "the upload differs");
+    assert!(courtesy::is_much(), "others are let run");
 }
 
 #[tokio::test]
@@ -137,6 +138,18 @@ async fn a_half_close_passes_through_and_the_other_way_goes_on() {
     let (end, counts) = tunnel.await.unwrap();
     assert!(matches!(end, End::Completed), "{end:?}");
     assert_eq!(counts, (8, 6));
+    assert!(!courtesy::is_much(), "nobody waits for so little");
+}
+
+#[test]
+fn what_is_much_counts_from_one_wait_to_the_next() {
+    courtesy::carried(40 * 1024);
+    courtesy::carried(40 * 1024);
+    assert!(courtesy::is_much());
+    courtesy::carried(40 * 1024);
+    assert!(!courtesy::is_much());
+    courtesy::carried(40 * 1024);
+    assert!(!courtesy::is_much());
 }
 
 #[tokio::test]
