@@ -4,6 +4,7 @@
 //! reload changes reaches them through each listener's slot. A worker ends when draining begins and its last session
 //! is gone, or when the grace time is over.
 
+use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use anabranch_config::Name;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -118,7 +120,7 @@ pub struct Assignment {
 pub struct WorkerError {
     index: usize,
     #[source]
-    source: std::io::Error,
+    source: io::Error,
 }
 
 /// A running worker.
@@ -137,8 +139,7 @@ impl Handle {
     pub fn start(post: Post, shared: Arc<Shared>, pool: PoolLimits) -> Result<Self, WorkerError> {
         let index = post.index;
         let fail = |source| WorkerError { index, source };
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().on_thread_park(courtesy::before_wait).build().map_err(fail)?;
+        let runtime = runtime().map_err(fail)?;
         let turns = Turns::default();
         let pool = PoolLimits { total: KEPT, ..pool };
         let worker = Arc::new(Worker {
@@ -217,6 +218,11 @@ async fn live(worker: Arc<Worker>, mut post: Post, turns: Turns) {
     drop(tokio::time::timeout(FAREWELL, worker.sessions.wait()).await);
 }
 
+/// What a worker's tasks run in.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().on_thread_park(courtesy::before_wait).build()
+}
+
 fn listen(worker: &Arc<Worker>, assignment: Assignment) {
     let Assignment { name, door, socket, mptcp, stop } = assignment;
     match TcpListener::from_std(socket) {
@@ -226,3 +232,6 @@ fn listen(worker: &Arc<Worker>, assignment: Assignment) {
         Err(error) => tracing::error!(listener = %name, %error, "this worker cannot watch its listening socket"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,11 @@ enum Load {
         size: u64,
         clients: u32,
     },
+    /// At 70 % of its own.
+    OfferedItsOwn {
+        size: u64,
+        clients: u32,
+    },
     Delay,
     Idle,
     Mixed,
@@ -83,12 +88,10 @@ pub fn all() -> Vec<Scenario> {
             let load = Load::Exchange { kind: Exchange::KeepAlive, size, clients: 32 };
             add(format!("keep-alive GET {name}, {words}"), client, exchange::METRICS, load);
         }
-        add(
-            format!("GET 1 KiB at 70 % load, {words}"),
-            client,
-            exchange::OFFERED,
-            Load::Offered { size: 1 << 10, clients: 32 },
-        );
+        let load = Load::Offered { size: 1 << 10, clients: 32 };
+        add(format!("GET 1 KiB at 70 % load, {words}"), client, exchange::OFFERED, load);
+        let load = Load::OfferedItsOwn { size: 1 << 10, clients: 32 };
+        add(format!("GET 1 KiB at 70 % of its own, {words}"), client, exchange::OFFERED, load);
         for (kind, name) in
             [(Exchange::NewConnection, "new connection, GET 1 KiB"), (Exchange::NewTunnel, "new CONNECT, 1 KiB")]
         {
@@ -114,8 +117,15 @@ impl Scenario {
             Load::Bulk { .. } | Load::Delay | Load::Idle | Load::Crowd if !serves.tunnels => Some("no CONNECT"),
             Load::Exchange { kind: Exchange::NewTunnel, .. } if !serves.tunnels => Some("no CONNECT"),
             Load::Exchange { kind: Exchange::NewTunnel, .. } => None,
-            Load::Exchange { .. } | Load::Offered { .. } | Load::Mixed if !serves.requests => Some("CONNECT only"),
-            Load::Exchange { kind: Exchange::KeepAlive, .. } | Load::Offered { .. } | Load::Mixed
+            Load::Exchange { .. } | Load::Offered { .. } | Load::OfferedItsOwn { .. } | Load::Mixed
+                if !serves.requests =>
+            {
+                Some("CONNECT only")
+            }
+            Load::Exchange { kind: Exchange::KeepAlive, .. }
+            | Load::Offered { .. }
+            | Load::OfferedItsOwn { .. }
+            | Load::Mixed
                 if !serves.keep_alive =>
             {
                 Some("no keep-alive")
@@ -140,6 +150,9 @@ impl Scenario {
             Load::Offered { size, clients } => {
                 let reference = world.way(&stage.reference, self.client);
                 (exchange::offered(world, subject, way, (&stage.reference, reference), size, clients)?, 1)
+            }
+            Load::OfferedItsOwn { size, clients } => {
+                (exchange::offered_its_own(world, subject, way, size, clients)?, 1)
             }
             Load::Delay => (delay::run(world, peer, way)?, 1),
             Load::Idle => (idle::run(world, peer, subject.index)?, 1),

@@ -110,7 +110,7 @@ impl Report {
         }
     }
 
-    /// Requires it of a figure that a busy machine can spoil: a rate, a time, a ratio of such.
+    /// Requires it of a figure that a busy machine can spoil: a rate, a time, a ratio or a count of such.
     pub fn require_of_a_busy_machine(&mut self, name: &str, must: Must) {
         let before = self.failures.len();
         self.require(name, must);

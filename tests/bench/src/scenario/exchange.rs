@@ -27,7 +27,7 @@ pub(super) const METRICS_NEW: &[Metric] = &[
     Metric::less("p99", "us"),
 ];
 
-/// The rate is given, so it says nothing but that it was kept.
+/// The rate is given: of the reference's it says nothing but that it was kept, of its own at which rate the delays are.
 pub(super) const OFFERED: &[Metric] = &[
     Metric::less("p99", "us"),
     Metric::less("p50", "us"),
@@ -73,7 +73,10 @@ fn measure(world: &World, subject: &Subject, ticket: &Ticket) -> Result<(Sample,
     Ok((figures, ticket.errors.load(Ordering::Relaxed)))
 }
 
-/// At 70 % of what the reference answers as fast as it can: everybody is offered the same.
+/// What is asked for, of what can be answered.
+const LOAD: f64 = 0.7;
+
+/// At 70 % of what the reference answers as fast as it can, as it was when first asked: everybody is offered the same.
 pub(super) fn offered(
     world: &World,
     subject: &Subject,
@@ -85,11 +88,19 @@ pub(super) fn offered(
     let mut known = world.offered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let rate = match known.entry(way.protocol) {
         Entry::Occupied(known) => *known.get(),
-        Entry::Vacant(unknown) => {
-            let flat_out = run(world, reference, reference_way, (Kind::KeepAlive, size, clients, None))?;
-            *unknown.insert(flat_out["rate"] * 0.7)
-        }
+        Entry::Vacant(unknown) => *unknown.insert(flat_out(world, reference, reference_way, size, clients)? * LOAD),
     };
     drop(known);
     run(world, subject, way, (Kind::KeepAlive, size, clients, Some(rate)))
+}
+
+/// At 70 % of what it answers itself as fast as it can, a moment before: everybody is as busy as anybody.
+pub(super) fn offered_its_own(world: &World, subject: &Subject, way: Way, size: u64, clients: u32) -> Result<Sample> {
+    let rate = flat_out(world, subject, way, size, clients)? * LOAD;
+    run(world, subject, way, (Kind::KeepAlive, size, clients, Some(rate)))
+}
+
+/// Requests a second.
+fn flat_out(world: &World, subject: &Subject, way: Way, size: u64, clients: u32) -> Result<f64> {
+    Ok(run(world, subject, way, (Kind::KeepAlive, size, clients, None))?["rate"])
 }

@@ -19,6 +19,7 @@ fn names_are_unique_and_every_part_of_the_issue_is_there() {
         "new connection, GET 1 KiB, TCP",
         "new CONNECT, 1 KiB, MPTCP one subflow",
         "GET 1 KiB at 70 % load, MPTCP one subflow",
+        "GET 1 KiB at 70 % of its own, MPTCP one subflow",
         "conversion delay",
         "idle tunnels",
     ] {
