@@ -4,9 +4,9 @@
 //!
 //! Who fills and empties the sockets may be waiting for this very core: once it has run, one visit finds what would have taken several. Eight
 //! streams took 0.7 to 0.8 of the processor time for each byte over TCP, 0.87 to 1.0 over MPTCP, where client and origin shared the cores and
-//! the session with us (Linux 6.18, where sched_yield(2) gives up what is left of a slice); half of that with 256 KiB for [`MUCH`]. In a
+//! the session with us (Linux 6.18, where sched_yield(2) gives up what is left of a slice); with 256 KiB for [`MUCH`] they gained half as much. In a
 //! session or control group of its own, as a service is, it reaches our own threads alone, and gained and cost nothing that could be
-//! measured. Beside programs that never wait a tunnel keeps 0.95 of its rate. Done after requests too, it made their p99 at 70 % of the load three
+//! measured. Beside programs that never wait a tunnel keeps 0.95 of its rate. A yield after each request made their p99 at 70 % of the load three
 //! times what it was.
 
 use std::cell::Cell;
