@@ -43,13 +43,9 @@ enum Load {
         size: u64,
         clients: u32,
     },
-    /// At 70 % of the reference's rate.
+    /// At 70 % of the reference's rate, or of its own.
     Offered {
-        size: u64,
-        clients: u32,
-    },
-    /// At 70 % of its own.
-    OfferedItsOwn {
+        its_own: bool,
         size: u64,
         clients: u32,
     },
@@ -88,10 +84,10 @@ pub fn all() -> Vec<Scenario> {
             let load = Load::Exchange { kind: Exchange::KeepAlive, size, clients: 32 };
             add(format!("keep-alive GET {name}, {words}"), client, exchange::METRICS, load);
         }
-        let load = Load::Offered { size: 1 << 10, clients: 32 };
-        add(format!("GET 1 KiB at 70 % load, {words}"), client, exchange::OFFERED, load);
-        let load = Load::OfferedItsOwn { size: 1 << 10, clients: 32 };
-        add(format!("GET 1 KiB at 70 % of its own, {words}"), client, exchange::OFFERED, load);
+        for (its_own, name) in [(false, "load"), (true, "of its own")] {
+            let load = Load::Offered { its_own, size: 1 << 10, clients: 32 };
+            add(format!("GET 1 KiB at 70 % {name}, {words}"), client, exchange::OFFERED, load);
+        }
         for (kind, name) in
             [(Exchange::NewConnection, "new connection, GET 1 KiB"), (Exchange::NewTunnel, "new CONNECT, 1 KiB")]
         {
@@ -117,15 +113,8 @@ impl Scenario {
             Load::Bulk { .. } | Load::Delay | Load::Idle | Load::Crowd if !serves.tunnels => Some("no CONNECT"),
             Load::Exchange { kind: Exchange::NewTunnel, .. } if !serves.tunnels => Some("no CONNECT"),
             Load::Exchange { kind: Exchange::NewTunnel, .. } => None,
-            Load::Exchange { .. } | Load::Offered { .. } | Load::OfferedItsOwn { .. } | Load::Mixed
-                if !serves.requests =>
-            {
-                Some("CONNECT only")
-            }
-            Load::Exchange { kind: Exchange::KeepAlive, .. }
-            | Load::Offered { .. }
-            | Load::OfferedItsOwn { .. }
-            | Load::Mixed
+            Load::Exchange { .. } | Load::Offered { .. } | Load::Mixed if !serves.requests => Some("CONNECT only"),
+            Load::Exchange { kind: Exchange::KeepAlive, .. } | Load::Offered { .. } | Load::Mixed
                 if !serves.keep_alive =>
             {
                 Some("no keep-alive")
@@ -147,12 +136,12 @@ impl Scenario {
             Load::Exchange { kind, size, clients } => {
                 (exchange::run(world, subject, way, (kind, size, clients, None))?, 1)
             }
-            Load::Offered { size, clients } => {
+            Load::Offered { its_own: true, size, clients } => {
+                (exchange::offered_its_own(world, subject, way, size, clients)?, 1)
+            }
+            Load::Offered { size, clients, .. } => {
                 let reference = world.way(&stage.reference, self.client);
                 (exchange::offered(world, subject, way, (&stage.reference, reference), size, clients)?, 1)
-            }
-            Load::OfferedItsOwn { size, clients } => {
-                (exchange::offered_its_own(world, subject, way, size, clients)?, 1)
             }
             Load::Delay => (delay::run(world, peer, way)?, 1),
             Load::Idle => (idle::run(world, peer, subject.index)?, 1),
