@@ -33,6 +33,12 @@ pub(crate) const MPTCP_INFO_FLAG_FALLBACK: u32 = 1;
 /// Size of `struct mptcp_info` in Linux v6.18. Older kernels write less, newer ones may write more.
 pub(crate) const MPTCP_INFO_SIZE: usize = 96;
 
+/// `SO_BUF_LOCK` (`asm-generic/socket.h`, since v5.14): which buffers the kernel leaves alone.
+pub(crate) const SO_BUF_LOCK: libc::c_int = 72;
+
+/// `SOCK_RCVBUF_LOCK` (`linux/socket.h`): the receive buffer, in `SO_BUF_LOCK`.
+pub(crate) const SOCK_RCVBUF_LOCK: libc::c_int = 2;
+
 /// Byte offsets inside `struct mptcp_info` (Linux v6.18; fields are only ever appended).
 pub(crate) mod mptcp_info {
     /// `mptcpi_subflows`: subflows beside the initial one, those still joining included.

@@ -8,11 +8,13 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use thiserror::Error;
 
+mod memory;
 mod subflows;
 
 use crate::abi;
 
 pub use crate::mptcp_info::MptcpInfo;
+pub use memory::{lock_receive_buffer, tcp_info, widen_receive_window};
 pub use subflows::{FullInfo, SubflowInfo, mptcp_full_info, subflow_addresses, subflow_tcp_infos};
 
 /// A socket option or ioctl the kernel refused.

@@ -224,11 +224,11 @@ impl Spliced for LegIo {
         !self.0.mptcp
     }
 
-    fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         poll_read(&self.0, cx, pipe::SIZE, |stream, allowed| pipe.fill_from(stream, allowed))
     }
 
-    fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         poll_write(&self.0, cx, pipe.held(), |stream, allowed| {
             stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd(), allowed))
         })

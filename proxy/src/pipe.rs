@@ -105,10 +105,10 @@ pub(crate) trait Spliced {
     fn gives(&self) -> bool;
 
     /// Takes what was received into an empty pipe. Nothing: the stream has ended, or goes on with what only a read gives.
-    fn poll_fill(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>>;
+    fn poll_fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>>;
 
     /// Writes what is in a pipe, or as much of it as there is room for.
-    fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>>;
+    fn poll_drain(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>>;
 }
 
 impl Drop for Pipe {

@@ -7,7 +7,6 @@
 
 mod buffer;
 pub(crate) mod courtesy;
-mod origin;
 mod pump;
 
 use std::future::{Future as _, poll_fn};
@@ -20,14 +19,13 @@ use std::time::Duration;
 
 use anabranch_kernel::sockopt::unacknowledged;
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::leg::ClientIo;
+use crate::origin::leg::OriginLeg;
 use crate::outcome::Side;
 use crate::watchdog::Watchdog;
-use origin::Origin;
 use pump::{Failure, Pump};
 
 /// When a tunnel ends although neither side ended it.
@@ -109,7 +107,7 @@ impl Relay {
     pub async fn run(
         &mut self,
         client: &mut ClientIo,
-        server: &mut TcpStream,
+        server: &mut OriginLeg,
         carried: &Carried,
         abort: &CancellationToken,
     ) -> End {
@@ -125,21 +123,20 @@ impl Relay {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut ClientIo,
-        server: &mut TcpStream,
+        server: &mut OriginLeg,
         carried: &Carried,
     ) -> Poll<End> {
         let before = carried.read();
-        let origin = &mut Origin(server);
         let upload = match client {
-            ClientIo::Plain(leg) => self.upload.poll_spliced(cx, leg, origin, &carried.to_origin),
-            ClientIo::Tls(_) => self.upload.poll(cx, client, origin, &carried.to_origin),
+            ClientIo::Plain(leg) => self.upload.poll_spliced(cx, leg, server, &carried.to_origin),
+            ClientIo::Tls(_) => self.upload.poll(cx, client, server, &carried.to_origin),
         };
         if let Poll::Ready(Err(failure)) = upload {
             self.fail(failure);
         }
         let download = match client {
-            ClientIo::Plain(leg) => self.download.poll_spliced(cx, origin, leg, &carried.to_client),
-            ClientIo::Tls(_) => self.download.poll(cx, origin, client, &carried.to_client),
+            ClientIo::Plain(leg) => self.download.poll_spliced(cx, server, leg, &carried.to_client),
+            ClientIo::Tls(_) => self.download.poll(cx, server, client, &carried.to_client),
         };
         if let Poll::Ready(Err(failure)) = download {
             self.fail(failure);

@@ -19,6 +19,7 @@ use crate::door::Door;
 use crate::http::{Handover, Next, Tunnel, serve};
 use crate::leg::{CUT, ClientIo, DELIVER, Leg, LegIo, deliver_then_reset};
 use crate::metrics::Metrics;
+use crate::origin::leg::OriginLeg;
 use crate::outcome::{Outcome, Side};
 use crate::relay::{End, Limits, Relay};
 use crate::worker::Worker;
@@ -120,7 +121,7 @@ async fn carry(handover: &Handover, mut io: ClientIo, early: Bytes, mut tunnel: 
 }
 
 /// Ends the legs of a tunnel that is not whole.
-async fn break_off(end: End, handover: &Handover, mut io: ClientIo, server: &TcpStream) {
+async fn break_off(end: End, handover: &Handover, mut io: ClientIo, server: &OriginLeg) {
     let (leg, abort) = (&handover.leg, &handover.worker.shared.abort);
     match end {
         End::Completed => {}
@@ -132,11 +133,11 @@ async fn break_off(end: End, handover: &Handover, mut io: ClientIo, server: &Tcp
             }
             leg.deliver_then_reset(DELIVER, abort).await;
         }
-        End::Failed { side: Side::Client, .. } => deliver_then_reset(server, DELIVER, abort).await,
+        End::Failed { side: Side::Client, .. } => deliver_then_reset(server.stream(), DELIVER, abort).await,
         // Ended by us: an end of stream that neither side sent would pass off as whole what perhaps is not.
         End::Idle | End::Expired | End::Aborted => {
             let limit = if matches!(end, End::Idle) { DELIVER } else { CUT };
-            tokio::join!(leg.deliver_then_reset(limit, abort), deliver_then_reset(server, limit, abort));
+            tokio::join!(leg.deliver_then_reset(limit, abort), deliver_then_reset(server.stream(), limit, abort));
         }
     }
 }

@@ -7,14 +7,13 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::authority::Target;
 use super::body::ReplyBody;
-use super::forward::OriginIo;
 use super::refusal::{Accepts, Refusal};
 use super::serve::{Handover, chain, refuse_target};
 use crate::origin::connect::{Connected, DialError};
+use crate::origin::leg::OriginLeg;
 use crate::record::Record;
 
 /// A connection that becomes a tunnel, and the record of the request that opened it.
@@ -28,7 +27,7 @@ pub(crate) struct Tunnel {
 #[derive(Debug)]
 pub(crate) enum Server {
     /// Dialled for a CONNECT, or got back from hyper.
-    Open(OriginIo),
+    Open(OriginLeg),
     /// A plain-HTTP connection on which the origin answered 101.
     Upgraded(OnUpgrade),
 }
@@ -37,16 +36,19 @@ impl Server {
     /// The socket, and what hyper had already read from it; `None` where hyper has no connection to give back.
     ///
     /// Cancel: the connection is lost.
-    pub(crate) async fn open(&mut self) -> Option<(&mut TcpStream, Bytes)> {
+    pub(crate) async fn open(&mut self) -> Option<(&mut OriginLeg, Bytes)> {
         let mut late = Bytes::new();
         if let Self::Upgraded(upgrade) = self {
             // Boxed: hardly a tunnel needs it.
-            let parts = Box::pin(upgrade).await.ok()?.downcast::<TokioIo<OriginIo>>().ok()?;
+            let parts = Box::pin(upgrade).await.ok()?.downcast::<TokioIo<OriginLeg>>().ok()?;
             late = parts.read_buf;
             *self = Self::Open(parts.io.into_inner());
         }
         match self {
-            Self::Open(origin) => Some((&mut origin.stream, late)),
+            Self::Open(origin) => {
+                origin.carry_anything();
+                Some((origin, late))
+            }
             Self::Upgraded(_) => None,
         }
     }

@@ -1,9 +1,7 @@
 //! Absolute-form requests: rewritten for the origin, sent over a kept or new connection, answered as the origin does.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -13,8 +11,6 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_util::sync::DropGuard;
 
 use super::authority::Target;
@@ -26,8 +22,7 @@ use super::refusal::{Accepts, Refusal};
 use super::serve::{Handover, chain, loop_detected};
 use super::via::Pseudonym;
 use super::{framing, local};
-use crate::origin::connect::Connected;
-use crate::origin::own::Registration;
+use crate::origin::leg::OriginLeg;
 use crate::origin::pool::{Idle, Key};
 use crate::outcome::Outcome;
 use crate::record::Record;
@@ -266,7 +261,7 @@ async fn open(handover: &Arc<Handover>, target: &Target, record: &mut Record) ->
         .preserve_header_case(true)
         .max_headers(limits.headers.into())
         .max_header_size(usize::try_from(limits.header_bytes.bytes()).unwrap_or(usize::MAX))
-        .handshake(TokioIo::new(OriginIo::from(connected)))
+        .handshake(TokioIo::new(OriginLeg::from(connected)))
         .await
         .map_err(|error| refuse_answer(&error))?;
     tokio::spawn(async move {
@@ -345,49 +340,4 @@ pub(crate) fn error_kind(error: &hyper::Error) -> io::ErrorKind {
         source = cause.source();
     }
     if error.is_incomplete_message() { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::InvalidData }
-}
-
-/// A socket to an origin and its entry in the table of our outgoing connections.
-#[derive(Debug)]
-pub(crate) struct OriginIo {
-    pub(crate) stream: TcpStream,
-    _registration: Registration,
-}
-
-impl From<Connected> for OriginIo {
-    fn from(connected: Connected) -> Self {
-        Self { stream: connected.stream, _registration: connected.registration }
-    }
-}
-
-impl AsyncRead for OriginIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for OriginIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

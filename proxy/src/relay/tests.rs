@@ -3,16 +3,17 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::leg::{DELIVER, Leg, LegIo, deliver_then_reset};
+use crate::origin::own::Outgoing;
 
 /// The two legs of a tunnel.
 struct Legs {
     leg: Arc<Leg>,
     io: ClientIo,
-    server: TcpStream,
+    server: OriginLeg,
 }
 
 async fn connect(listener: &TcpListener, protocol: Protocol) -> (TcpStream, TcpStream) {
@@ -43,7 +44,15 @@ async fn bench_of(client: Protocol) -> (TcpStream, TcpStream, Legs) {
     let (server, origin) = connect(&listener(Protocol::TCP), Protocol::TCP).await;
     let leg = Leg::new(accepted, protocol);
     let io = ClientIo::Plain(LegIo(leg.clone()));
-    (client, origin, Legs { leg, io, server })
+    (client, origin, Legs { leg, io, server: tunnel_to(server) })
+}
+
+/// Our end of a connection that is used for a tunnel.
+fn tunnel_to(stream: TcpStream) -> OriginLeg {
+    let registration = Outgoing::new().register(stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+    let mut leg = OriginLeg::new(stream, registration);
+    leg.carry_anything();
+    leg
 }
 
 fn limits() -> Limits {
@@ -69,7 +78,7 @@ async fn run(mut legs: Legs, limits: Limits, abort: CancellationToken) -> (End, 
     let end = relay.run(&mut legs.io, &mut legs.server, &carried, &abort).await;
     match &end {
         End::Failed { side: Side::Server, .. } => legs.leg.deliver_then_reset(DELIVER, &abort).await,
-        End::Failed { side: Side::Client, .. } => deliver_then_reset(&legs.server, DELIVER, &abort).await,
+        End::Failed { side: Side::Client, .. } => deliver_then_reset(legs.server.stream(), DELIVER, &abort).await,
         _ => {}
     }
     (end, carried.read())

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anabranch::http::hot::answer_heads;
 use anabranch::leg::{ClientIo, Leg, LegIo};
+use anabranch::origin::leg::OriginLeg;
+use anabranch::origin::own::Outgoing;
 use anabranch::relay::{Carried, Limits, Relay};
 use anabranch_kernel::memory::Allocator;
 use anabranch_sniffer::wire::{LinkType, parse};
@@ -91,7 +93,10 @@ async fn heads(times: u32) -> Result<()> {
 
 /// 1 KiB through a tunnel and back.
 async fn relay_steps(times: u32) -> Result<()> {
-    let ((mut client, accepted), (mut server, mut origin)) = (pair().await?, pair().await?);
+    let ((mut client, accepted), (server, mut origin)) = (pair().await?, pair().await?);
+    let registration = Outgoing::new().register(server.local_addr()?, server.peer_addr()?);
+    let mut server = OriginLeg::new(server, registration);
+    server.carry_anything();
     let mut io = ClientIo::Plain(LegIo(Leg::new(accepted, Protocol::TCP)));
     let limits =
         Limits { idle: Some(Duration::from_secs(3600)), half_closed: Duration::from_secs(120), lifetime: None };

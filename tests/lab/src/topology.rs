@@ -38,6 +38,8 @@ pub enum Cut {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Builder {
     links: Vec<Link>,
+    /// What is between the edge and the origin.
+    origin_link: Option<Link>,
     client_sysctls: Vec<(String, String)>,
     edge_sysctls: Vec<(String, String)>,
 }
@@ -62,6 +64,13 @@ impl Builder {
     #[must_use]
     pub fn link(mut self, link: Link) -> Self {
         self.links.push(link);
+        self
+    }
+
+    /// What the edge and the origin are joined by; a bare pair of devices by default. Of its hops, those that are no routers.
+    #[must_use]
+    pub fn origin_link(mut self, link: Link) -> Self {
+        self.origin_link = Some(link);
         self
     }
 

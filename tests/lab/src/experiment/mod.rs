@@ -13,6 +13,7 @@ pub mod conversion;
 pub mod edge_check;
 pub mod failover;
 pub mod fallback;
+pub mod far;
 pub mod integrity;
 pub mod latency;
 pub mod mtu;
@@ -73,6 +74,7 @@ pub const ALL: &[Experiment] = &[
     clients::EXPERIMENT,
     integrity::EXPERIMENT,
     latency::EXPERIMENT,
+    far::EXPERIMENT,
     buffers::EXPERIMENT,
     mtu::EXPERIMENT,
     conversion::EXPERIMENT,

@@ -23,15 +23,20 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
             ns.sysctl(key, value)?;
         }
     }
-    veth(&edge, "o0", &origin, "s0", 1500)?;
+    let (mut hops, mut emulators) = (Vec::new(), Vec::new());
+    let transit = builder.origin_link.clone().unwrap_or_else(|| Link::new("transit"));
+    join((&edge, "o0"), (&origin, "s0"), ORIGIN_NET, &transit, &mut hops, &mut emulators)?;
+    if !transit.hops.is_empty() {
+        edge.plain_frames("o0")?;
+        origin.plain_frames("s0")?;
+    }
     configure(&edge, "o0", ORIGIN_NET, 1, &FAMILIES)?;
     configure(&origin, "s0", ORIGIN_NET, 2, &FAMILIES)?;
     origin.ip_batch(&FAMILIES.map(|family| format!("route add default via {}", address(ORIGIN_NET, 1, family))))?;
 
-    let (mut hops, mut emulators) = (Vec::new(), Vec::new());
     for (number, link) in (1..).zip(&builder.links) {
         let (c, p) = (format!("c{number}"), format!("p{number}"));
-        join(&client, &edge, number, link, &mut hops, &mut emulators)?;
+        join((&client, &c), (&edge, &p), number, link, &mut hops, &mut emulators)?;
         configure(&client, &c, number, 2, families(link))?;
         configure(&edge, &p, number, 1, families(link))?;
         for (ns, device) in [(&client, &c), (&edge, &p)] {
@@ -122,10 +127,10 @@ fn shape(ns: &Namespace, device: &str, rate: u64) -> Result<()> {
     ns.tc(&format!("qdisc add dev {device} parent 1:10 pfifo limit 100"))
 }
 
-/// The chain of veth pairs from the client through the link's hops to the edge, and the hops at work.
+/// The chain of veth pairs from one end through the link's hops to the other, and the hops at work.
 fn join(
-    client: &Namespace,
-    edge: &Namespace,
+    (left, left_device): (&Namespace, &str),
+    (right, right_device): (&Namespace, &str),
     number: u8,
     link: &Link,
     hops: &mut Vec<Namespace>,
@@ -133,12 +138,12 @@ fn join(
 ) -> Result<()> {
     let chain =
         link.hops.iter().map(|_| Namespace::new(format!("hop of {}", link.name))).collect::<Result<Vec<_>>>()?;
-    let (mut before, mut device) = (client, format!("c{number}"));
+    let (mut before, mut device) = (left, left_device.to_owned());
     for ns in &chain {
         veth(before, &device, ns, "near", link.mtu)?;
         (before, device) = (ns, "far".to_owned());
     }
-    veth(before, &device, edge, &format!("p{number}"), link.mtu)?;
+    veth(before, &device, right, right_device, link.mtu)?;
     for (hop, ns) in link.hops.iter().zip(&chain) {
         for device in ["near", "far"] {
             ns.plain_frames(device)?;
