@@ -15,6 +15,7 @@ const NAMES: [&str; 29] = [
     "clients",
     "integrity",
     "latency",
+    "far",
     "buffers",
     "mtu",
     "conversion",
