@@ -26,6 +26,9 @@ const MOST: u32 = 16 << 20;
 const MUCH: usize = 4 << 20;
 const FAST: u128 = 100_000_000;
 
+/// Rounds of half a window and more.
+const THIRSTY: u8 = 8;
+
 /// An origin that is silent for so long has nothing to say, and that tells of no rate.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,8 @@ pub(super) struct Round {
     waited: Duration,
     /// What the origin may send ahead, in bytes.
     window: u32,
+    /// Rounds in a row in which the client waited most of the time and nothing was found to be under way.
+    thirsty: u8,
 }
 
 /// What there is to do.
@@ -68,7 +73,12 @@ enum Verdict {
 
 impl Round {
     const fn new(now: Instant, window: u32) -> Self {
-        Self { begun: now, read: 0, dry: None, waited: Duration::ZERO, window }
+        Self { begun: now, read: 0, dry: None, waited: Duration::ZERO, window, thirsty: 0 }
+    }
+
+    /// The next one of the same window; who is waited for is so still.
+    const fn again(&mut self, now: Instant) {
+        (self.begun, self.read, self.waited) = (now, 0, Duration::ZERO);
     }
 
     /// `stood` tells for how long nothing has come.
@@ -78,7 +88,7 @@ impl Round {
             // hyper does not read what has come before its own reader wants it: that is no wait for the origin.
             let waited = if away < TICK { away } else { away.saturating_sub(stood()) };
             if waited > SILENCE {
-                *self = Self::new(now, self.window);
+                self.again(now);
             } else {
                 self.waited += waited;
             }
@@ -97,6 +107,19 @@ impl Round {
         } else {
             Verdict::Keep
         }
+    }
+
+    /// What was long ago says nothing of now: a client that has been slow may be so no more.
+    fn expire(&mut self, now: Instant) {
+        if self.read >= self.window as usize / 2 && now.duration_since(self.begun) >= SILENCE {
+            (self.begun, self.read, self.waited, self.thirsty) = (now, 0, Duration::ZERO, 0);
+        }
+    }
+
+    /// The client has waited most of the time, for round after round: whatever the round trip was found to be, it is no slow one.
+    fn is_thirsty(&mut self, now: Instant) -> bool {
+        self.thirsty = if self.waited * 2 >= now.duration_since(self.begun) { self.thirsty + 1 } else { 0 };
+        self.thirsty >= THIRSTY
     }
 
     /// A part of the window that counts is under way from an origin at this distance, at the rate of this round.
@@ -131,14 +154,13 @@ impl Ahead {
                 let now = Instant::now();
                 round.took(bytes, now, || idle(socket));
                 match round.verdict(now) {
-                    Verdict::Keep => return,
+                    Verdict::Keep => return round.expire(now),
                     Verdict::Fast => self.free(socket),
                     Verdict::Starving => match distance(socket) {
-                        Ok(distance) if round.fills_window(now, distance) => self.feed(socket, now),
-                        Ok(_) => {
-                            *round = Round::new(now, round.window);
-                            return;
+                        Ok(distance) if round.fills_window(now, distance) || round.is_thirsty(now) => {
+                            self.feed(socket, now)
                         }
+                        Ok(_) => return round.again(now),
                         Err(error) => Err(error),
                     },
                 }
@@ -164,9 +186,12 @@ impl Ahead {
         widen(socket, window)
     }
 
+    /// Twice as much first: the kernel goes on from the most that was read in a round trip, which the window itself has bounded.
     fn free(&mut self, socket: BorrowedFd<'_>) -> Result<(), SockoptError> {
+        let window = if let Self::Judged(round) = self { round.window * 2 } else { BEGINNING };
         *self = Self::Free;
-        lock_receive_buffer(socket, false)
+        lock_receive_buffer(socket, false)?;
+        widen_receive_window(socket, window)
     }
 
     fn done(&mut self, socket: BorrowedFd<'_>, result: Result<(), SockoptError>) {

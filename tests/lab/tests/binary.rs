@@ -7,7 +7,7 @@ fn lab(arguments: &[&str]) -> Output {
 }
 
 /// Every experiment, in the order they run.
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 30] = [
     "aggregate",
     "stalls",
     "failover",
