@@ -26,7 +26,8 @@ const MOST: u32 = 16 << 20;
 const MUCH: usize = 4 << 20;
 const FAST: u128 = 100_000_000;
 
-/// Rounds of half a window and more.
+/// Rounds in a row of waiting most of the time after which more is given, whatever the round trip is said to be: who answers a handshake may
+/// be nearer than who sends the data.
 const THIRSTY: u8 = 8;
 
 /// An origin that is silent for so long has nothing to say, and that tells of no rate.
@@ -112,11 +113,12 @@ impl Round {
     /// What was long ago says nothing of now: a client that has been slow may be so no more.
     fn expire(&mut self, now: Instant) {
         if self.read >= self.window as usize / 2 && now.duration_since(self.begun) >= SILENCE {
-            (self.begun, self.read, self.waited, self.thirsty) = (now, 0, Duration::ZERO, 0);
+            self.again(now);
+            self.thirsty = 0;
         }
     }
 
-    /// The client has waited most of the time, for round after round: whatever the round trip was found to be, it is no slow one.
+    /// Counts a round; the client has waited most of the time in so many that it is no slow one.
     fn is_thirsty(&mut self, now: Instant) -> bool {
         self.thirsty = if self.waited * 2 >= now.duration_since(self.begun) { self.thirsty + 1 } else { 0 };
         self.thirsty >= THIRSTY
