@@ -127,12 +127,12 @@ impl Topology {
         self.links.iter().map(Link::payload_capacity).sum()
     }
 
-    /// The namespaces in the links' way, in the order of links and hops.
+    /// The namespaces in the links' way, in the order of links and hops, the origin's link first.
     pub fn hops(&self) -> &[Namespace] {
         &self.hops
     }
 
-    /// Running emulators, in the order of links and hops.
+    /// Running emulators, in the order of links and hops, the origin's link first.
     pub fn emulators(&self) -> &[Emulator] {
         &self.emulators
     }

@@ -66,6 +66,7 @@ fn cases(options: &Options) -> Vec<Case> {
 
 fn measure(options: &Options) -> Result<Report> {
     let cases = cases(options);
+    anyhow::ensure!(!cases.is_empty(), "no cell of that name");
     let rounds = options.rounds(5, 1);
     let mut report = Report::new(
         "far",

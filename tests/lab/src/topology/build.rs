@@ -26,10 +26,7 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
     let (mut hops, mut emulators) = (Vec::new(), Vec::new());
     let transit = builder.origin_link.clone().unwrap_or_else(|| Link::new("transit"));
     join((&edge, "o0"), (&origin, "s0"), ORIGIN_NET, &transit, &mut hops, &mut emulators)?;
-    if !transit.hops.is_empty() {
-        edge.plain_frames("o0")?;
-        origin.plain_frames("s0")?;
-    }
+    dress(&transit, [(&edge, "o0"), (&origin, "s0")])?;
     configure(&edge, "o0", ORIGIN_NET, 1, &FAMILIES)?;
     configure(&origin, "s0", ORIGIN_NET, 2, &FAMILIES)?;
     origin.ip_batch(&FAMILIES.map(|family| format!("route add default via {}", address(ORIGIN_NET, 1, family))))?;
@@ -39,14 +36,7 @@ pub(super) fn build(builder: &Builder) -> Result<Topology> {
         join((&client, &c), (&edge, &p), number, link, &mut hops, &mut emulators)?;
         configure(&client, &c, number, 2, families(link))?;
         configure(&edge, &p, number, 1, families(link))?;
-        for (ns, device) in [(&client, &c), (&edge, &p)] {
-            if link.rate.is_some() || !link.hops.is_empty() {
-                ns.plain_frames(device)?;
-            }
-            if let Some(rate) = link.rate {
-                shape(ns, device, rate)?;
-            }
-        }
+        dress(link, [(&client, &c), (&edge, &p)])?;
         rules(&client, number)?;
         client.ip_batch(&client_routes(number, families(link)))?;
         if number > 1 {
@@ -116,6 +106,19 @@ fn configure(ns: &Namespace, device: &str, net: u8, host: u8, families: &[Family
         lines.push(format!("addr add {}/{length} dev {device} {nodad}", address(net, host, family)));
     }
     ns.ip_batch(&lines)
+}
+
+/// What a link is like, at its ends.
+fn dress(link: &Link, ends: [(&Namespace, &str); 2]) -> Result<()> {
+    for (ns, device) in ends {
+        if link.rate.is_some() || !link.hops.is_empty() {
+            ns.plain_frames(device)?;
+        }
+        if let Some(rate) = link.rate {
+            shape(ns, device, rate)?;
+        }
+    }
+    Ok(())
 }
 
 /// HTB with one class; the burst is small, for a larger one lets short transfers run above the rate.
